@@ -1,0 +1,52 @@
+"""The query language of people, conversations and events."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
+
+from django.db import models
+
+if TYPE_CHECKING:
+    from activity.models import Conversation, Event, Message, User
+else:
+    Conversation = Event = Message = User = Any
+
+
+class UserQuerySet(models.QuerySet["User"]):
+    def created_in(self, start: dt.datetime, end: dt.datetime) -> Self:
+        return self.filter(created_at__gte=start, created_at__lt=end)
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def created_in(self, start: dt.datetime, end: dt.datetime) -> Self:
+        return self.filter(created_at__gte=start, created_at__lt=end)
+
+    def of_users(self, user_ids: Iterable[UUID]) -> Self:
+        return self.filter(user_id__in=user_ids)
+
+    def newest_first(self) -> Self:
+        return self.order_by("-created_at", "-id")
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def answers(self) -> Self:
+        """What the assistant said."""
+        return self.filter(role="assistant")
+
+    def questions(self) -> Self:
+        """What the person said."""
+        return self.filter(role="user")
+
+    def in_order(self) -> Self:
+        return self.order_by("created_at", "id")
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    def created_in(self, start: dt.datetime, end: dt.datetime) -> Self:
+        return self.filter(created_at__gte=start, created_at__lt=end)
+
+    def errors(self) -> Self:
+        return self.filter(error_code__isnull=False)

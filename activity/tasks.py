@@ -1,0 +1,10 @@
+"""Jobs of this app."""
+
+from celery import shared_task
+from django.core.management import call_command
+
+
+@shared_task
+def keep_partitions_ahead() -> None:
+    """Makes the coming days' partitions of every raw table (hourly; `manage.py ensure_partitions` does the same)."""
+    call_command("ensure_partitions", verbosity=0)

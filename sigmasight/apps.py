@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class SigmasightConfig(AppConfig):
+    name = "sigmasight"
+    verbose_name = "SigmaSight Admin"

@@ -1,0 +1,29 @@
+"""Column definitions that every table of the contract shares: the database itself fills what an INSERT leaves out."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.postgres.functions import RandomUUID, TransactionNow
+from django.db import models
+
+
+def uuid_pk() -> models.UUIDField[Any, Any]:
+    """The primary key of every table: random, made by the database where the writer names none."""
+    return models.UUIDField(primary_key=True, default=uuid.uuid4, db_default=RandomUUID(), editable=False)
+
+
+def created_now(**options: Any) -> models.DateTimeField[Any, Any]:
+    """When the row was written, `now()` where the writer does not say."""
+    return models.DateTimeField(db_default=TransactionNow(), **options)
+
+
+def json_object(**options: Any) -> models.JSONField[Any, Any]:
+    """A JSONB object, `{}` where the writer gives none."""
+    return models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True, **options)
+
+
+def json_array(**options: Any) -> models.JSONField[Any, Any]:
+    """A JSONB array, `[]` where the writer gives none."""
+    return models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True, **options)

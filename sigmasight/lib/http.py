@@ -1,0 +1,48 @@
+"""Small things about requests that every app needs."""
+
+import ipaddress
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.urls import is_valid_path
+from django.utils.http import escape_leading_slashes
+
+
+def client_ip(request: HttpRequest) -> str:
+    """The address the request came from, as text.
+
+    Behind TRUSTED_PROXY_COUNT proxies it is the one that the outermost of them saw: counted from the right of
+    X-Forwarded-For, since what stands further left is only what the client claims. "" where nothing is known.
+    """
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    hops = settings.TRUSTED_PROXY_COUNT
+    if not hops:
+        return peer
+    forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+    if len(forwarded) < hops:
+        return peer
+    try:
+        return str(ipaddress.ip_address(forwarded[-hops]))
+    except ValueError:
+        return peer
+
+
+class TrailingSlashMiddleware:
+    """`/admin/ai/` leads to `/admin/ai`: our own pages have no trailing slash, and people type one."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        path = request.path_info
+        if (
+            len(path) > 1
+            and request.method in {"GET", "HEAD"}
+            and not is_valid_path(path)
+            and is_valid_path(other := path.rstrip("/") if path.endswith("/") else path + "/")
+        ):
+            query = request.META.get("QUERY_STRING")
+            target = request.get_full_path_info().replace(path, other, 1) if query else other
+            return HttpResponsePermanentRedirect(escape_leading_slashes(target))
+        return self.get_response(request)

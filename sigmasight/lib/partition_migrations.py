@@ -1,0 +1,79 @@
+"""Migration operations for tables partitioned by day (see `partitions`)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.apps.registry import Apps
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations import CreateModel, RunPython, RunSQL
+from django.db.migrations.state import ProjectState
+
+from sigmasight.lib.partitions import QUARANTINE_FUNCTION, ensure_around
+
+
+class CreatePartitionedModel(CreateModel):
+    """CreateModel for a table partitioned by range of `created_at`.
+
+    The database's primary key is (`created_at`, `id`), as every unique key of a partitioned table must hold the
+    partition key; Django's is `id`, as its admin can't take a composite one. Columns, defaults, checks and indexes
+    are Django's own.
+    """
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        plain, plain_column = schema_editor.sql_create_table, schema_editor.column_sql
+
+        def column_sql(model: Any, field: Any, include_default: bool = False) -> tuple[Any, Any]:
+            definition, params = plain_column(model, field, include_default)
+            return (definition.replace(" PRIMARY KEY", "") if field.primary_key else definition), params
+
+        schema_editor.column_sql = column_sql  # type: ignore[method-assign, assignment]
+        schema_editor.sql_create_table = (
+            'CREATE TABLE %(table)s (%(definition)s, PRIMARY KEY ("created_at", "id")) '
+            'PARTITION BY RANGE ("created_at")'
+        )
+        try:
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+        finally:
+            del schema_editor.column_sql  # type: ignore[attr-defined]
+            schema_editor.sql_create_table = plain
+
+
+def make_first_partitions(table: str, behind: int = 31, ahead: int = 14) -> RunPython:
+    """An operation that makes the partitions round today. The hourly job makes the later ones."""
+
+    def forwards(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+        today = dt.datetime.now(dt.UTC).date()
+        ensure_around(table, today, behind, ahead, using=schema_editor.connection.alias)
+
+    return RunPython(forwards, RunPython.noop)
+
+
+def make_quarantine_function() -> RunSQL:
+    """An operation that makes the trigger function of the gap partitions. Needs the table `quarantined_rows`."""
+    return RunSQL(
+        f"""
+        CREATE FUNCTION {QUARANTINE_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            INSERT INTO quarantined_rows (source_table, row_data, row_created_at)
+            VALUES (TG_ARGV[0], to_jsonb(NEW), NEW.created_at);
+            RETURN NULL;
+        END $$
+        """,
+        f"DROP FUNCTION {QUARANTINE_FUNCTION}()",
+    )
+
+
+def add_cascading_key(table: str, column: str, target: str, name: str) -> RunSQL:
+    """An operation that adds a foreign key with the database's own ON DELETE CASCADE."""
+    return RunSQL(
+        f"ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY ({column}) REFERENCES {target} (id) ON DELETE CASCADE",
+        f"ALTER TABLE {table} DROP CONSTRAINT {name}",
+    )

@@ -1,0 +1,313 @@
+"""Every setting of the product, read from the environment (and from `.env` beside manage.py, if there is one).
+
+`.env.example` lists each variable with its meaning and default. Where DATABASE_URL is not set, the embedded
+servers of `make run` are assumed, and their addresses are derived from the checkout's place.
+"""
+
+import os
+import secrets
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+from urllib.parse import unquote
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from sigmasight.local.urls import local_urls
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+LOCAL_DIR = BASE_DIR / ".local"
+
+env = environ.Env()
+if (BASE_DIR / ".env").is_file():
+    env.read_env(str(BASE_DIR / ".env"))
+
+
+def _optional(name: str) -> str:
+    """The variable's value, or "" where it is unset or blank."""
+    return env.str(name, default="").strip()
+
+
+# --- What kind of process this is -------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+EMBEDDED = not _optional("DATABASE_URL")
+# Cookies only over TLS, redirects to it, HSTS. `make run` switches it off on the loopback address.
+HTTPS = env.bool("HTTPS", default=not DEBUG)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# How many proxies in front of us append to X-Forwarded-For. 0: the header is not believed.
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+
+
+def _secret_key() -> str:
+    """SECRET_KEY, or, with the embedded servers only, a key made once and kept in .local/secret_key (0600)."""
+    if given := _optional("SECRET_KEY"):
+        return given
+    if not EMBEDDED:
+        raise ImproperlyConfigured(
+            "SECRET_KEY is not set: give every process the same long random string, for example the output of "
+            "`python -c 'import secrets; print(secrets.token_urlsafe(64))'`."
+        )
+    path = LOCAL_DIR / "secret_key"
+    if not path.exists():
+        LOCAL_DIR.mkdir(exist_ok=True)
+        # Written aside and linked into place: another process sees all of it or none, and the first one wins.
+        with NamedTemporaryFile("w", dir=LOCAL_DIR, prefix="secret_key.") as file:
+            file.write(secrets.token_urlsafe(64))
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(file.name, path)
+    return path.read_text().strip()
+
+
+SECRET_KEY = _secret_key()
+
+# --- The two databases --------------------------------------------------------------------------------------
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Django's settings for one PostgreSQL address, `postgres://user:password@host:port/name`."""
+    config: dict[str, Any] = dict(env.db_url_config(url))
+    if "postgresql" not in config["ENGINE"]:
+        raise ImproperlyConfigured(
+            f"This product needs PostgreSQL, and got {url.split(':', 1)[0]}:// as a database address."
+        )
+    config["HOST"] = unquote(config["HOST"] or "")
+    config["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
+    config["CONN_HEALTH_CHECKS"] = True
+    # A database that is away must be noticed at once: pages then show what the other one has.
+    config["OPTIONS"] = {
+        "connect_timeout": env.int("DB_CONNECT_TIMEOUT", default=3),
+        "application_name": "sigmasight-admin",
+        **config.get("OPTIONS", {}),
+    }
+    return config
+
+
+_local = local_urls(BASE_DIR)
+DATABASE_URL = _optional("DATABASE_URL") or _local.database_url
+AI_DATABASE_URL = _optional("AI_DATABASE_URL") or (_local.ai_database_url if EMBEDDED else DATABASE_URL)
+REDIS_URL = _optional("REDIS_URL") or _local.redis_url
+
+DATABASES = {"default": _database(DATABASE_URL), "metro": _database(AI_DATABASE_URL)}
+# One database under both names: the router then makes every table through the one, and neither twice.
+METRO_IS_GONDOLA = all(
+    (DATABASES["default"][key] or "") == (DATABASES["metro"][key] or "") for key in ("HOST", "PORT", "NAME")
+)
+if METRO_IS_GONDOLA:
+    DATABASES["metro"]["TEST"] = {"MIRROR": "default"}
+DATABASE_ROUTERS = ["sigmasight.routers.HouseRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Applications -------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "sigmasight",
+    "admin_portal",
+    "ai_tuning",
+    "metrics",
+    "activity",
+    "django.contrib.admin.apps.SimpleAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "axes",
+    "csp",
+    "django_filters",
+    "django_htmx",
+    "template_partials",
+]
+
+MIDDLEWARE = [
+    "sigmasight.lib.requestid.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "sigmasight.lib.http.TrailingSlashMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "sigmasight.urls"
+WSGI_APPLICATION = "sigmasight.wsgi.application"
+# The product's own pages carry no trailing slash; Django's admin under /admin/db/ does.
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "admin_portal.nav.frame",
+            ],
+            "builtins": ["sigmasight.templatetags.ui"],
+        },
+    }
+]
+
+# --- People who sign in -------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "admin_portal.AdminUser"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Raw bcrypt of the old backend is read by AdminUser.check_password, once, and then stored this way.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "overview"
+
+SESSION_ENGINE = "admin_portal.sessions"
+SESSION_COOKIE_NAME = "sigmasight_admin"
+# Eight hours from sign-in, whatever happens in between; the row in admin_sessions decides, not the cookie.
+SESSION_COOKIE_AGE = 8 * 60 * 60
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = "sigmasight_csrf"
+CSRF_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_HTTPONLY = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+
+# Ten wrong passwords for one address from one place: that pair waits a quarter of an hour.
+AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURE_LIMIT", default=10)
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_CALLABLE = "admin_portal.auth.locked_out"
+AXES_CLIENT_IP_CALLABLE = "sigmasight.lib.http.client_ip"
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+AXES_DISABLE_ACCESS_LOG = True  # admin_sessions is the record of sign-ins
+AXES_ENABLE_ADMIN = False
+
+# --- Security headers ---------------------------------------------------------------------------------------
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes speak plain HTTP to the process itself
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000) if HTTPS else 0
+if TRUSTED_PROXY_COUNT:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains: they are other teams' to decide
+    "security.W021",  # and so is preloading
+]
+
+# --- Static files, language, time ---------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = env.path("STATIC_ROOT", default=str(LOCAL_DIR / "static"))()
+STATICFILES_DIRS = [BASE_DIR / "static"]
+TESTING = "pytest" in sys.modules
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG or TESTING
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG or TESTING
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+# --- Jobs ---------------------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 3, "socket_timeout": 10}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True  # every job may run twice, none may be lost
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = env.str("BEAT_SCHEDULE_FILE", default=str(LOCAL_DIR / "beat-schedule"))
+CELERY_BEAT_SCHEDULE = {
+    "keep-partitions-ahead": {
+        "task": "activity.tasks.keep_partitions_ahead",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600},
+    },
+}
+
+# --- The product's own --------------------------------------------------------------------------------------
+
+RETENTION_DAYS = env.int("RETENTION_DAYS", default=30)
+PARTITION_DAYS_AHEAD = env.int("PARTITION_DAYS_AHEAD", default=14)
+
+# --- Logging: one JSON object a line on stdout, each with the request's id ------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "sigmasight.lib.requestid.RequestIdFilter"}},
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "format": "%(levelname)s %(name)s %(message)s %(request_id)s",
+            "rename_fields": {"levelname": "level", "name": "logger"},
+            "timestamp": "at",
+        },
+        "text": {"format": "%(asctime)s %(levelname)-7s %(name)s [%(request_id)s] %(message)s"},
+    },
+    "handlers": {
+        "stdout": {
+            "class": "logging.StreamHandler",
+            "stream": "ext://sys.stdout",
+            "filters": ["request_id"],
+            "formatter": env.str("LOG_FORMAT", default="json"),
+        }
+    },
+    "root": {"handlers": ["stdout"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django": {"level": "INFO"},
+        "django.server": {"level": "WARNING", "handlers": ["stdout"], "propagate": False},
+        "axes": {"level": "WARNING"},
+    },
+}

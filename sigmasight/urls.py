@@ -1,0 +1,28 @@
+"""Where everything is. The product's own pages carry no trailing slash."""
+
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
+
+from admin_portal.site import site
+from admin_portal.views import auth, health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("", RedirectView.as_view(pattern_name="overview"), name="root"),
+    path("admin/login", auth.SignIn.as_view(), name="login"),
+    path("admin/logout", auth.sign_out, name="logout"),
+    path("admin/account", auth.account, name="account"),
+    path("admin/account/sessions/end-others", auth.end_other_sessions, name="end-other-sessions"),
+    path("admin/account/sessions/<uuid:session_id>/end", auth.end_session, name="end-session"),
+    path("admin/db/", site.urls),
+    path("admin/ai/tuning", include("ai_tuning.urls")),
+    path("admin/ai", include("metrics.urls")),
+    path("admin", include("admin_portal.urls")),
+]
+
+if settings.DEBUG:
+    from sigmasight.styleguide import styleguide
+
+    urlpatterns.append(path("admin/_styleguide", styleguide, name="styleguide"))
