@@ -9,6 +9,8 @@ from uuid import UUID
 
 from django.db import models
 
+from sigmasight.lib.pagination import Cursor
+
 if TYPE_CHECKING:
     from activity.models import Conversation, Event, Message, User
 else:
@@ -29,6 +31,11 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
 
     def newest_first(self) -> Self:
         return self.order_by("-created_at", "-id")
+
+    def after(self, cursor: Cursor) -> Self:
+        """Those that come after the cursor's row in `newest_first`."""
+        older = models.Q(created_at__lt=cursor.at) | models.Q(created_at=cursor.at, id__lt=cursor.id)
+        return self.filter(older, created_at__lte=cursor.at)
 
 
 class MessageQuerySet(models.QuerySet["Message"]):

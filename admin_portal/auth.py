@@ -92,3 +92,9 @@ def locked_out(request: HttpRequest, response: HttpResponse | None, credentials:
     answer = render(request, "admin_portal/login.html", {"form": SignInForm(request), "locked": True}, status=429)
     answer["Retry-After"] = str(15 * 60)
     return answer
+
+
+def address_typed(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
+    """Whose password was tried, in one spelling (called by django-axes, which counts by it)."""
+    given = (credentials or {}).get("username") or request.POST.get("username", "")
+    return str(given).strip().lower()[:255]

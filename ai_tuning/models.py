@@ -40,6 +40,8 @@ class Feedback(models.Model):
         indexes = [
             # The voices under an answer.
             models.Index(fields=["message_id"], name="ix_feedback_message"),
+            # Thumbs of a period.
+            models.Index(fields=["created_at"], name="ix_feedback_created_at"),
             # Thumbs of a period, by rating, newest first.
             models.Index(fields=["rating", "-created_at"], name="ix_feedback_rating"),
         ]

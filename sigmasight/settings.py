@@ -161,7 +161,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "admin_portal.nav.frame",
             ],
-            "builtins": ["sigmasight.templatetags.ui"],
+            "builtins": ["sigmasight.templatetags.ui", "template_partials.templatetags.partials"],
         },
     }
 ]
@@ -204,6 +204,7 @@ AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURE_LIMIT", default=10)
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_CALLABLE = "admin_portal.auth.locked_out"
+AXES_USERNAME_CALLABLE = "admin_portal.auth.address_typed"
 AXES_CLIENT_IP_CALLABLE = "sigmasight.lib.http.client_ip"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False

@@ -161,6 +161,7 @@ class Migration(migrations.Migration):
                 "db_table": "ai_feedback",
                 "indexes": [
                     models.Index(fields=["message_id"], name="ix_feedback_message"),
+                    models.Index(fields=["created_at"], name="ix_feedback_created_at"),
                     models.Index(fields=["rating", "-created_at"], name="ix_feedback_rating"),
                 ],
                 "constraints": [

@@ -1,0 +1,81 @@
+"""Conversations as people read them: a list that is titled by its first questions, and a thread in its order."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.contrib.postgres.search import SearchQuery
+from django.db import connections
+from django.db.models import Exists, OuterRef
+
+from activity.models import Conversation, Message, message_search_vector
+from activity.querysets import ConversationQuerySet
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What a list shows of one conversation. `question`: the first thing the person said, "" where nothing."""
+
+    conversation_id: UUID
+    question: str
+    messages: int
+    answers: int
+    last_at: dt.datetime | None
+    failed: int  # answers that carry an error
+    answer_ids: tuple[UUID, ...]
+
+
+QUESTION_CHARACTERS = 300
+
+
+def digests(conversation_ids: Iterable[UUID]) -> dict[UUID, Digest]:
+    """Digests of these conversations, by id, in one query. One without messages is left out."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT conversation_id,
+                   COALESCE((array_agg(left(content, %(chars)s) ORDER BY created_at, id)
+                             FILTER (WHERE role = 'user'))[1], ''),
+                   count(*) FILTER (WHERE role IN ('user', 'assistant')),
+                   count(*) FILTER (WHERE role = 'assistant'),
+                   max(created_at),
+                   count(*) FILTER (WHERE role = 'assistant' AND error IS NOT NULL
+                                    AND error NOT IN ('null'::jsonb, '{}'::jsonb)),
+                   COALESCE(array_agg(id) FILTER (WHERE role = 'assistant'), '{}')
+              FROM agent_messages WHERE conversation_id = ANY(%(ids)s) GROUP BY conversation_id
+            """,
+            {"ids": list(conversation_ids), "chars": QUESTION_CHARACTERS},
+        )
+        return {row[0]: Digest(*row[:-1], tuple(row[-1])) for row in cursor.fetchall()}
+
+
+def containing(conversations: ConversationQuerySet, text: str) -> ConversationQuerySet:
+    """Those with a message that holds the words (PostgreSQL's web search syntax: "exact words", or, -without); or
+    the one whose id, or whose message's id, the text is."""
+    text = text.strip()
+    try:
+        identifier = UUID(text)
+    except ValueError:
+        matching = Message.objects.annotate(words=message_search_vector()).filter(
+            conversation_id=OuterRef("pk"), words=SearchQuery(text, config="english", search_type="websearch")
+        )
+        return conversations.filter(Exists(matching))
+    owner = Message.objects.filter(pk=identifier).values("conversation_id")
+    return conversations.filter(pk__in=[identifier, *owner.values_list("conversation_id", flat=True)])
+
+
+def thread(conversation_id: UUID) -> tuple[Conversation, list[Message]] | None:
+    """A conversation and all its messages in order, or None where there is no such conversation."""
+    conversation = Conversation.objects.filter(pk=conversation_id).first()
+    if conversation is None:
+        return None
+    return conversation, list(Message.objects.filter(conversation_id=conversation_id).in_order())
+
+
+def conversation_of(message_ids: Iterable[UUID]) -> dict[UUID, UUID]:
+    """The conversation of each message, by the message's id. Messages that are gone are left out."""
+    pairs = Message.objects.filter(pk__in=list(message_ids)).values_list("pk", "conversation_id")
+    return dict(pairs)

@@ -1,0 +1,33 @@
+"""/admin: the overview."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from activity import people
+from admin_portal.overview import overview as look_over
+from metrics import ai, batch, pages
+from sigmasight.lib.charts import tiny_bars
+from sigmasight.lib.periods import period_from
+
+
+@require_safe
+def overview(request: HttpRequest) -> HttpResponse:
+    """Is everything all right?"""
+    period = period_from(request)
+    seen = look_over(period)
+    hrefs = pages.bucket_hrefs(period, request.GET, reverse("ai-metrics"))
+    return render(
+        request,
+        "admin_portal/overview.html",
+        {
+            "period": period,
+            "seen": seen,
+            "latency_chart": pages.latency_chart(seen.window, hrefs),
+            "errors_chart": pages.errors_chart(seen.window, ai.errors_by_bucket(period), hrefs),
+            "errors": [(each, tiny_bars(each.by_bucket)) for each in ai.errors(period, limit=5)],
+            "runs": batch.recent(6),
+            "stops": people.what_stops_people(period, limit=6),
+        },
+    )

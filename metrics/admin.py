@@ -1,0 +1,99 @@
+"""Raw tables of AI requests, batch runs and daily figures. `admin_portal.site` registers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.db.models import Model, Q
+
+from activity.admin import PERSON, of_person
+from metrics.models import AIRequest, BatchRun, DailyMetric
+from sigmasight.lib.rawadmin import (
+    PartitionedRawTable,
+    RawTable,
+    choices,
+    indexed_choices,
+    is_set,
+    recent_choices,
+    time_window,
+)
+
+
+class AIRequestTable(PartitionedRawTable):
+    owner = "both"
+    about = "Requests to the models. One partition a day; kept for 30 days."
+    columns = (
+        "created_at",
+        "model",
+        "user_id",
+        "conversation_id",
+        "total_tokens",
+        "first_token_ms",
+        "total_latency_ms",
+        "tool_calls_count",
+        "error_type",
+    )
+    sortable = ("created_at",)
+    list_filter = [
+        time_window(),
+        indexed_choices("model"),
+        indexed_choices("error_type", "error"),
+        is_set("error_type", "outcome", ("failed", "succeeded")),
+    ]
+    searched = ("conversation_id", "message_id", "user_id", "error_type")
+    search_help_text = "A person’s e-mail address, the id of a person, conversation or message, or an error type."
+    pointers = {"conversation_id": "activity.Conversation", "message_id": "activity.Message", "user_id": PERSON}
+    labelled = ("user_id",)
+
+    def search(self, term: str) -> Q:
+        return of_person(term) if "@" in term else super().search(term)
+
+
+class BatchRunTable(RawTable):
+    owner = "both"
+    about = "Runs of the calculation engine and of this product’s own jobs."
+    columns = (
+        "started_at",
+        "batch_run_id",
+        "status",
+        "triggered_by",
+        "completed_at",
+        "total_jobs",
+        "failed_jobs",
+        "portfolio_id",
+    )
+    sortable = ("started_at",)
+    ordering = ["-started_at", "-id"]
+    date_hierarchy = "started_at"
+    list_filter = [
+        time_window("started_at"),
+        choices("status", BatchRun.Status.choices),
+        recent_choices("triggered_by"),
+    ]
+    searched = ("id", "batch_run_id")
+    search_help_text = "A run’s own name (batch_run_id), whole, or its id."
+    pointers = {"portfolio_id": "activity.Portfolio"}
+    labelled = ("portfolio_id",)
+    tones = {"status": {"failed": "bad", "partial": "warn", "running": "on"}}
+
+
+class DailyMetricTable(RawTable):
+    about = "One figure of one UTC day. Kept for ever."
+    columns = ("date", "metric_type", "metric_value", "dimensions", "created_at")
+    sortable = ("date",)
+    ordering = ["-date", "metric_type", "id"]
+    date_hierarchy = "date"
+    list_filter = [indexed_choices("metric_type", "metric")]
+    searched = ("metric_type",)
+    search_help_text = "A metric’s name or how it begins: ai_requests.count"
+
+    def search(self, term: str) -> Q:
+        # A range rather than LIKE: the index is in the database's collation, which LIKE can't use.
+        return Q(metric_type__gte=term, metric_type__lt=term + "\uffff")
+
+
+RAW_TABLES: Mapping[type[Model], type[RawTable]] = {
+    AIRequest: AIRequestTable,
+    BatchRun: BatchRunTable,
+    DailyMetric: DailyMetricTable,
+}

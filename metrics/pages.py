@@ -1,0 +1,239 @@
+"""The AI page's figures, drawn: from domain values to cards and charts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import QueryDict
+from django.utils import timezone
+
+from metrics import ai
+from metrics.ai import AIFilter, BucketFigures, Summary
+from sigmasight.lib.cards import Card, card
+from sigmasight.lib.charts import Bin, Chart, Reference, Series, bar_chart, histogram, line_chart
+from sigmasight.lib.format import COUNT, MS, SHARE, TOKENS, Quantity, age, milliseconds
+from sigmasight.lib.periods import Period
+
+ERROR_TYPES_DRAWN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A period's summary and buckets, and those of the period before (None where none is compared with)."""
+
+    period: Period
+    summary: Summary
+    buckets: list[BucketFigures]
+    before: Summary | None
+    earlier: list[BucketFigures]
+
+    def series(self, name: str) -> list[float | None]:
+        return [getattr(bucket, name) for bucket in self.buckets]
+
+    def previous(self, name: str) -> list[float | None]:
+        """The values of the period before, by the same position; gaps where it is shorter."""
+        values = [getattr(bucket, name) for bucket in self.earlier[: len(self.buckets)]]
+        return values + [None] * (len(self.buckets) - len(values)) if values else []
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the last bucket is not over yet."""
+        return self.period.end >= timezone.now() - dt.timedelta(seconds=90)
+
+    @property
+    def before_label(self) -> str:
+        return self.period.before_label if self.before else ""
+
+
+def look_at(period: Period, only: AIFilter = ai.EVERYTHING) -> Window:
+    """Summary and buckets of a period, and of the one before where the page compares."""
+    compare = period.compare
+    return Window(
+        period,
+        ai.summary(period, only),
+        ai.by_bucket(period, only),
+        ai.summary(period.previous, only) if compare else None,
+        ai.by_bucket(period.previous, only) if compare else [],
+    )
+
+
+def request_cards(window: Window) -> list[Card]:
+    """Requests, errors, latency, first token, tokens, people."""
+    now, before, compare = window.summary, window.before, window.before is not None
+    fresh = age(now.last_at, timezone.now()) if now.last_at else ""
+    shared: dict[str, Any] = {"compare": compare, "age": fresh}
+
+    def was(name: str) -> Any:
+        return getattr(before, name) if before else None
+
+    return [
+        card(
+            "Requests",
+            now.requests,
+            was("requests"),
+            href="#requests",
+            values=window.series("requests"),
+            earlier=window.previous("requests"),
+            **shared,
+        ),
+        card(
+            "Error rate",
+            now.error_rate,
+            was("error_rate"),
+            unit=SHARE,
+            sub=f"{now.failed:,} failed",
+            href="#errors",
+            values=window.series("error_rate"),
+            earlier=window.previous("error_rate"),
+            **shared,
+        ),
+        latency_card(window, href="#latency", fresh=fresh),
+        card(
+            "First token",
+            now.first_token.p50,
+            before.first_token.p50 if before else None,
+            unit=MS,
+            sub="p50",
+            href="#latency",
+            values=window.series("first_p50"),
+            earlier=window.previous("first_p50"),
+            **shared,
+        ),
+        card(
+            "Tokens in",
+            now.input_tokens,
+            was("input_tokens"),
+            unit=TOKENS,
+            sub=f"{TOKENS.show(now.output_tokens)} out",
+            href="#tokens",
+            values=window.series("input_tokens"),
+            earlier=window.previous("input_tokens"),
+            **shared,
+        ),
+        card("People", now.people, was("people"), sub="who asked", href="#models", **shared),
+    ]
+
+
+def latency_card(window: Window, *, href: str, fresh: str) -> Card:
+    """p50 and p95 in one card, in one unit; the delta is p95's."""
+    now, before = window.summary.latency, window.before.latency if window.before else None
+    drawn = card(
+        "Latency",
+        now.p95,
+        before.p95 if before else None,
+        unit=MS,
+        compare=before is not None,
+        sub="p50 / p95",
+        href=href,
+        values=window.series("p95"),
+        earlier=window.previous("p95"),
+        age=fresh,
+    )
+    if now.p50 is None or now.p95 is None:
+        return drawn
+    return Card(
+        drawn.name,
+        _pair(now.p50, now.p95),
+        drawn.sub,
+        drawn.href,
+        f"p95 {drawn.delta}" if drawn.delta else "",
+        drawn.tone,
+        drawn.spark,
+        f"exact, {now.measured:,} measured",
+        drawn.age,
+    )
+
+
+def _pair(low: float, high: float) -> Quantity:
+    """Two latencies under the larger one's unit: 1.84 / 6.92 s."""
+    larger = milliseconds(high)
+    if larger.unit == "s":
+        return Quantity(f"{low / 1000:.2f} / {larger.number}", "s")
+    smaller = milliseconds(low)
+    if smaller.unit == larger.unit:
+        return Quantity(f"{smaller.number} / {larger.number}", larger.unit)
+    return Quantity(f"{smaller} / {larger.number}", larger.unit)
+
+
+def latency_chart(window: Window, hrefs: list[str], size: Any = "m", events: Any = ()) -> Chart:
+    """The band from p50 to p95 over time, the period before dashed behind it."""
+    return line_chart(
+        label=f"Latency p50 and p95 by {window.period.bucket}, {window.period.text}",
+        at=[bucket.at for bucket in window.buckets],
+        series=[
+            Series("p50", window.series("p50"), window.previous("p50")),
+            Series("p95", window.series("p95"), window.previous("p95")),
+            Series("first token p50", window.series("first_p50"), detail=True),
+        ],
+        bucket=window.period.bucket,
+        unit=MS,
+        band=True,
+        counts=window.series("requests"),
+        counted="requests",
+        hrefs=hrefs,
+        before=window.before_label,
+        unfinished=window.unfinished,
+        events=events,
+        size=size,
+    )
+
+
+def tokens_chart(window: Window, hrefs: list[str]) -> Chart:
+    """Tokens in and out by bucket, stacked."""
+    return bar_chart(
+        label=f"Tokens by {window.period.bucket}, {window.period.text}",
+        at=[bucket.at for bucket in window.buckets],
+        series=[Series("in", window.series("input_tokens")), Series("out", window.series("output_tokens"))],
+        bucket=window.period.bucket,
+        unit=TOKENS,
+        hrefs=hrefs,
+        unfinished=window.unfinished,
+        total="tokens",
+    )
+
+
+def errors_chart(window: Window, by_type: dict[str, list[int]], hrefs: list[str]) -> Chart:
+    """Failures by type and bucket, stacked: the most frequent types, the rest as one."""
+    names = list(by_type)
+    series = [Series(name, by_type[name]) for name in names[:ERROR_TYPES_DRAWN]]
+    if rest := names[ERROR_TYPES_DRAWN:]:
+        others = [sum(column) for column in zip(*(by_type[name] for name in rest), strict=True)]
+        series.append(Series("other" if len(rest) > 1 else rest[0], others))
+    return bar_chart(
+        label=f"Failed requests by type and {window.period.bucket}, {window.period.text}",
+        at=[bucket.at for bucket in window.buckets],
+        series=series,
+        bucket=window.period.bucket,
+        unit=COUNT,
+        hrefs=hrefs,
+        unfinished=window.unfinished,
+        total="failed",
+        empty="No request failed in this period.",
+    )
+
+
+def latency_bins(window: Window, only: AIFilter) -> Chart:
+    """How latencies are distributed, with p50, p95 and p99 marked. Empty bins at the ends are left out."""
+    found = ai.latency_histogram(window.period, only)
+    filled = [index for index, each in enumerate(found) if each.count]
+    bins = found[filled[0] : filled[-1] + 1] if filled else []
+    latency = window.summary.latency
+    marks = [
+        Reference(value, name)
+        for name, value in (("p50", latency.p50), ("p95", latency.p95), ("p99", latency.p99))
+        if value is not None
+    ]
+    return histogram(
+        label=f"Requests by latency, {window.period.text}",
+        bins=[Bin(each.low, float("inf") if each.high is None else each.high, each.count) for each in bins],
+        measure=MS,
+        unit=COUNT,
+        references=marks,
+    )
+
+
+def bucket_hrefs(period: Period, query: QueryDict, path: str = "") -> list[str]:
+    """For each bucket: the page of just that bucket."""
+    return [path + period.bucket_href(at, query) for at in period.buckets()]

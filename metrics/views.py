@@ -1,0 +1,45 @@
+"""/admin/ai: what the models did."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from metrics import ai, pages
+from metrics.ai import AIFilter
+from sigmasight.lib.charts import tiny_bars
+from sigmasight.lib.chips import Chip, filter_chips
+from sigmasight.lib.periods import period_from
+
+FILTERS = {"model": "Model", "error": "Error", "tool": "Tool"}
+
+
+@require_safe
+def ai_metrics(request: HttpRequest) -> HttpResponse:
+    """Requests, latency, tokens, errors, models and tools of a period."""
+    period = period_from(request)
+    only = AIFilter(**{name: request.GET.get(name, "")[:100] for name in FILTERS})
+    window = pages.look_at(period, only)
+    hrefs = pages.bucket_hrefs(period, request.GET)
+    errors = ai.errors(period, only)
+    chips: list[Chip] = filter_chips(request.GET, FILTERS)
+    return render(
+        request,
+        "metrics/ai.html",
+        {
+            "period": period,
+            "window": window,
+            "cards": pages.request_cards(window),
+            "chips": chips,
+            "latency_chart": pages.latency_chart(window, hrefs),
+            "latency_bins": pages.latency_bins(window, only),
+            "tokens_chart": pages.tokens_chart(window, hrefs),
+            "errors_chart": pages.errors_chart(window, ai.errors_by_bucket(period, only), hrefs),
+            "errors": [(each, tiny_bars(each.by_bucket)) for each in errors],
+            "models": ai.models(period, only),
+            "tools": ai.tools(period, only, requests=window.summary.requests),
+            "slowest": ai.requests(period, only, order="slowest", limit=10),
+            "newest": ai.requests(period, only, order="failed" if only.error else "newest", limit=20),
+        },
+    )

@@ -1,0 +1,59 @@
+"""What a raw-table page answers when its database doesn't, or takes too long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import DatabaseError, IntegrityError, OperationalError, connections, transaction
+from django.http import HttpRequest, HttpResponse
+from django.template.response import SimpleTemplateResponse
+from psycopg import errors
+
+# A page that takes longer than this is a mistake; the database then has better things to do.
+TIME_LIMIT_SECONDS = 8
+
+
+@contextmanager
+def limited(using: str, seconds: float = TIME_LIMIT_SECONDS) -> Iterator[None]:
+    """Within, no statement on this database runs longer; it is cancelled with OperationalError."""
+    with transaction.atomic(using=using):
+        with connections[using].cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{int(seconds * 1000)}ms"])
+        yield
+
+
+def took_too_long(error: DatabaseError) -> bool:
+    """Whether the time limit ended it."""
+    return isinstance(error.__cause__, errors.QueryCanceled)
+
+
+def refers_elsewhere(error: DatabaseError) -> bool:
+    """Whether another row stands in the way: a foreign key or a unique constraint."""
+    return isinstance(error, IntegrityError)
+
+
+def answer(
+    request: HttpRequest,
+    using: str,
+    view: Callable[[], HttpResponse],
+    failed: Callable[[HttpRequest, DatabaseError], HttpResponse],
+) -> HttpResponse:
+    """The view's response, rendered here so that its queries are covered too; what `failed` says where the database
+    is away, ran out of time, or refused the change."""
+    try:
+        if request.method in {"GET", "HEAD"}:
+            with limited(using):
+                return _rendered(view())
+        return _rendered(view())
+    except (OperationalError, IntegrityError) as error:
+        return failed(request, error)
+
+
+def _rendered(response: HttpResponse) -> HttpResponse:
+    unrendered: Any = response
+    if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
+        unrendered = response.render()
+    rendered: HttpResponse = unrendered
+    return rendered
