@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchQuery
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
 
 from activity.models import (
     Conversation,
@@ -27,10 +27,13 @@ from sigmasight.lib.rawadmin import (
     recent_choices,
     time_window,
 )
+from sigmasight.lib.rawadmin.answering import by_bitmap
 from sigmasight.lib.rawadmin.table import as_uuid
 
 APPLICATION = "the application"
 PERSON = "activity.User"
+# Up to here the rows that hold some words are fetched by their ids.
+FEW_MATCHES = 5_000
 
 
 def with_address(term: str) -> list[UUID]:
@@ -139,12 +142,21 @@ class MessageTable(RawTable):
     tones = {"role": {"assistant": "on"}}
 
     def search(self, term: str) -> Q:
+        """Messages that hold these words: through their ids where the index knows few of them, in the list's own
+        order where there are many, so that a page of them is soon full."""
         if as_uuid(term):
             return super().search(term)
-        return Q(search=SearchQuery(term, config="english", search_type="websearch"))
+        words = Q(search=SearchQuery(term, config="english", search_type="websearch"))
+        with by_bitmap(self.using):
+            ids = list(_searchable(Message.objects.all()).filter(words).values_list("pk", flat=True)[: FEW_MATCHES + 1])
+        return Q(pk__in=ids) if len(ids) <= FEW_MATCHES else words
 
     def get_search_results(self, request: Any, queryset: Any, search_term: str) -> Any:
-        return super().get_search_results(request, queryset.alias(search=message_search_vector()), search_term)
+        return super().get_search_results(request, _searchable(queryset), search_term)
+
+
+def _searchable(messages: QuerySet[Message]) -> QuerySet[Message]:
+    return messages.alias(search=message_search_vector())
 
 
 class EventTable(PartitionedRawTable):

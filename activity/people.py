@@ -41,6 +41,10 @@ class PeopleBucket:
     signed_up: int
     with_portfolio: int
 
+    @property
+    def conversion(self) -> float | None:
+        return self.with_portfolio / self.signed_up if self.signed_up else None
+
 
 @dataclass(frozen=True, slots=True)
 class StopFigures:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from django.utils.timesince import timesince
@@ -14,13 +16,51 @@ from metrics.toolcalls import ToolCall
 from sigmasight.lib.format import compact, count, exact, milliseconds
 
 ROLES = {"user": "Person", "assistant": "Assistant", "system": "System", "tool": "Tool"}
-LINE = 90
+LINE = 56
 
 
 def turns(thread: Thread) -> list[dict[str, Any]]:
-    """Each message as `components/turn.html` wants it."""
+    """Each message as `components/turn.html` wants it. What a tool said is folded into the answer that called it."""
     asker = thread.person.full_name.split()[0] if thread.person and thread.person.full_name else ROLES["user"]
-    return [_turn(turn, asker) for turn in thread.turns]
+    drawn: list[dict[str, Any]] = []
+    said: list[Turn] = []
+    for turn in thread.turns:
+        if turn.message.role == Message.Role.TOOL:
+            said.append(turn)
+            continue
+        results = said if turn.message.role == Message.Role.ASSISTANT else []
+        drawn += [] if results else [_turn(each, asker, _results([each])) for each in said]
+        drawn.append(_turn(turn, asker, _merge(turn.tools, _results(results))))
+        said = []
+    return drawn + [_turn(each, asker, _results([each])) for each in said]
+
+
+def _results(said: list[Turn]) -> list[ToolCall]:
+    """Tool messages as calls: the content is the result."""
+    calls = []
+    for turn in said:
+        known = turn.tools[0] if turn.tools else ToolCall("tool")
+        took = known.milliseconds if known.milliseconds is not None else turn.message.latency_ms
+        result = known.result or turn.message.content or ""
+        calls.append(replace(known, result=result, milliseconds=took, error=known.error or turn.error))
+    return calls
+
+
+def _merge(calls: list[ToolCall], results: list[ToolCall]) -> list[ToolCall]:
+    """The calls of an answer, each with the first result of its name; results that nobody called for come last."""
+    left, merged = list(results), []
+    for call in calls:
+        match = next((each for each in left if each.name == call.name), None)
+        if match is not None:
+            left.remove(match)
+            call = replace(
+                call,
+                result=call.result or match.result,
+                error=call.error or match.error,
+                milliseconds=call.milliseconds if call.milliseconds is not None else match.milliseconds,
+            )
+        merged.append(call)
+    return merged + left
 
 
 def facts(thread: Thread) -> list[tuple[str, str]]:
@@ -54,16 +94,16 @@ def batch_state(thread: Thread) -> dict[str, str] | None:
     return {"tone": "warn", "text": f"The last batch before this, {when} earlier, {word}.{where}"}
 
 
-def _turn(turn: Turn, asker: str) -> dict[str, Any]:
+def _turn(turn: Turn, asker: str, tools: list[ToolCall]) -> dict[str, Any]:
     message = turn.message
     asks = message.role == Message.Role.USER
     return {
         "who": asker if asks else ROLES.get(message.role, message.role),
         "at": message.created_at,
         "asks": asks,
-        "text": message.content or "",
+        "text": "" if message.role == Message.Role.TOOL else message.content or "",
         "facts": [turn.request.model] if turn.request else [],
-        "tools": [_tool(call) for call in turn.tools],
+        "tools": [_tool(call) for call in tools],
         "voices": [
             {"rating": voice.rating, "comment": voice.comment, "when": f"{voice.created_at:%d %b %H:%M}"}
             for voice in turn.voices
@@ -89,15 +129,30 @@ def _costs(turn: Turn) -> Iterator[dict[str, Any]]:
 
 
 def _tool(call: ToolCall) -> dict[str, Any]:
-    result = call.error or (call.result.strip().splitlines()[0][:LINE] if call.result.strip() else "")
     return {
         "name": call.name,
-        "result": result,
+        "result": call.error or _digest(call.result),
         "failed": bool(call.error),
         "took": str(milliseconds(call.milliseconds)) if call.milliseconds is not None else "",
         "input": call.arguments,
         "output": call.result,
     }
+
+
+def _digest(result: str) -> str:
+    """A tool's result in a line: "positions 8, as of 2026-11-20"; the length of a list; or its first words."""
+    try:
+        value = json.loads(result)
+    except ValueError:
+        return result.strip().partition("\n")[0][:LINE]
+    if isinstance(value, list):
+        return f"{len(value)} items"
+    if not isinstance(value, dict):
+        return str(value)[:LINE]
+    plain = {name: each for name, each in value.items() if isinstance(each, str | int | float)}
+    nested = {name: f"{len(each)}" for name, each in value.items() if isinstance(each, list | dict)}
+    words = ", ".join(f"{name.replace('_', ' ')} {each}" for name, each in {**nested, **plain}.items())
+    return words if len(words) <= LINE else f"{words[: LINE - 1].rstrip()}…"
 
 
 def _metadata(metadata: Any) -> Iterator[tuple[str, str]]:

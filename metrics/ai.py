@@ -170,9 +170,15 @@ _TOOLS = sql.SQL("""
              WHEN jsonb_typeof(tool_calls -> 'tools') = 'array' THEN tool_calls -> 'tools'
              ELSE '[]'::jsonb END) AS call
 """)
+# As `metrics.toolcalls` reads them: a name is a string with something in it.
 _TOOL_NAME = sql.SQL("""COALESCE(
-    CASE jsonb_typeof(call) WHEN 'string' THEN call #>> '{}'
-         WHEN 'object' THEN COALESCE(call ->> 'name', call -> 'function' ->> 'name') END, 'unnamed')""")
+    CASE WHEN jsonb_typeof(call) = 'string' THEN NULLIF(call #>> '{}', '') END,
+    CASE WHEN jsonb_typeof(call -> 'name') = 'string' THEN NULLIF(call ->> 'name', '') END,
+    CASE WHEN jsonb_typeof(call -> 'function' -> 'name') = 'string'
+         THEN NULLIF(call -> 'function' ->> 'name', '') END,
+    'unnamed')""")
+# All of a request's tokens, or those of them that somebody counted; NULL where nobody did.
+_TOKENS = sql.SQL("COALESCE(total_tokens, input_tokens + output_tokens, input_tokens, output_tokens)")
 _OK_LATENCY = sql.SQL("error_type IS NULL AND total_latency_ms IS NOT NULL")
 _OK_FIRST = sql.SQL("error_type IS NULL AND first_token_ms IS NOT NULL")
 
@@ -350,7 +356,7 @@ def requests(
     rows = _rows(
         """
         SELECT id, created_at, conversation_id, message_id, model, total_latency_ms, first_token_ms,
-               COALESCE(total_tokens, input_tokens + output_tokens), error_type, error_message
+               {tokens}, error_type, error_message
           FROM ai_request_metrics
          WHERE {where} AND """
         + conditions[order]
@@ -379,14 +385,13 @@ def by_conversation(conversation_ids: Iterable[UUID], since: dt.datetime) -> dic
     """The use of these conversations, by id. `since`: when the oldest of them began, which spares older days."""
     with connections["default"].cursor() as cursor:
         cursor.execute(
-            """
-            SELECT conversation_id, array_agg(DISTINCT model), count(*), count(error_type),
-                   sum(COALESCE(total_tokens, input_tokens + output_tokens)),
+            sql.SQL("""
+            SELECT conversation_id, array_agg(DISTINCT model), count(*), count(error_type), sum({tokens}),
                    max(total_latency_ms) FILTER (WHERE error_type IS NULL)
               FROM ai_request_metrics
              WHERE conversation_id = ANY(%(ids)s) AND created_at >= %(since)s
              GROUP BY 1
-            """,
+            """).format(tokens=_TOKENS),
             {"ids": list(conversation_ids), "since": since - CLOCK_SLACK},
         )
         return {row[0]: ConversationUse(tuple(row[1]), *row[2:]) for row in cursor.fetchall()}
@@ -440,6 +445,7 @@ def _rows(query: str, period: Period, only: AIFilter, **params: Any) -> list[tup
         where=sql.SQL(" AND ").join(where),
         tools=_TOOLS,
         tool_name=_TOOL_NAME,
+        tokens=_TOKENS,
         ok_latency=_OK_LATENCY,
         ok_first=_OK_FIRST,
     )

@@ -13,6 +13,8 @@ from metrics.models import BatchRun
 TOTAL = "total_duration"
 # A phase is worth a word when it took this much longer than the median of the runs before, and a minute more.
 SLOWER = 1.25
+# A phase of more seconds than this is a wrong number.
+LONGEST = 30 * 86_400.0
 NIGHTLY = ("cron", "v2_cron", "v2_cron_portfolio")
 
 
@@ -49,7 +51,7 @@ def read_run(run: BatchRun) -> RunFigures:
     phases = {
         str(name): float(value)
         for name, value in (run.phase_durations if isinstance(run.phase_durations, dict) else {}).items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and name != TOTAL
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST and name != TOTAL
     }
     seconds = (run.completed_at - run.started_at).total_seconds() if run.completed_at else None
     return RunFigures(run, seconds, phases, count_errors(run.error_summary))
@@ -61,7 +63,7 @@ def count_errors(summary: Any) -> int:
         return len(summary) if isinstance(summary, list) else 0
     if isinstance(summary.get("count"), int):
         return int(summary["count"])
-    if summary.get("exception"):
+    if summary.get("exception") is not None:  # "" too: many exceptions say nothing
         return 1
     errors = summary.get("errors")
     if isinstance(errors, list | dict):

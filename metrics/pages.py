@@ -138,7 +138,7 @@ def latency_card(window: Window, *, href: str, fresh: str) -> Card:
         _pair(now.p50, now.p95),
         drawn.sub,
         drawn.href,
-        f"p95 {drawn.delta}" if drawn.delta else "",
+        f"p95 {drawn.delta}".replace(" · ", ", was ").replace(" before", "") if drawn.delta else "",
         drawn.tone,
         drawn.spark,
         f"exact, {now.measured:,} measured",
@@ -215,14 +215,14 @@ def errors_chart(window: Window, by_type: dict[str, list[int]], hrefs: list[str]
 
 
 def latency_bins(window: Window, only: AIFilter) -> Chart:
-    """How latencies are distributed, with p50, p95 and p99 marked. Empty bins at the ends are left out."""
+    """How latencies are distributed, with p50 and p95 marked. Empty bins at the ends are left out."""
     found = ai.latency_histogram(window.period, only)
     filled = [index for index, each in enumerate(found) if each.count]
     bins = found[filled[0] : filled[-1] + 1] if filled else []
     latency = window.summary.latency
     marks = [
         Reference(value, name)
-        for name, value in (("p50", latency.p50), ("p95", latency.p95), ("p99", latency.p99))
+        for name, value in (("p50", latency.p50), ("p95", latency.p95))
         if value is not None
     ]
     return histogram(

@@ -6,6 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+UNNAMED = "unnamed"
+# A call that took longer than this is a wrong number.
+LONGEST_MS = 30 * 86_400_000
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
@@ -21,41 +25,49 @@ class ToolCall:
 def read_tool_calls(stored: Any) -> list[ToolCall]:
     """Reads `{"tools": [{"name": …}]}`, a bare list of `{"name": …}`, and OpenAI's `{"function": {"name": …}}`.
 
-    What is none of these is no call; an entry without a name is "unnamed". Never raises.
+    What is none of these is no call; an entry without a name is "unnamed". Never raises. `metrics.ai` counts in SQL
+    by the same rules.
     """
-    if isinstance(stored, dict):
-        stored = stored.get("tools") if isinstance(stored.get("tools"), list) else [stored] if "name" in stored else []
-    if not isinstance(stored, list):
-        return []
-    return [_read(entry) for entry in stored]
+    entries = stored.get("tools") if isinstance(stored, dict) else stored
+    return [_read(entry) for entry in entries] if isinstance(entries, list) else []
 
 
 def _read(entry: Any) -> ToolCall:
-    if isinstance(entry, str):
-        return ToolCall(entry)
     if not isinstance(entry, dict):
-        return ToolCall("unnamed")
-    function = entry.get("function") if isinstance(entry.get("function"), dict) else {}
-    assert isinstance(function, dict)
-    took = next((entry[key] for key in ("duration_ms", "latency_ms", "ms") if isinstance(entry.get(key), int)), None)
+        return ToolCall(_name(entry) or UNNAMED)
+    inner = entry.get("function")
+    function: dict[str, Any] = inner if isinstance(inner, dict) else {}
     error = entry.get("error")
     return ToolCall(
-        str(entry.get("name") or function.get("name") or "unnamed"),
+        _name(entry.get("name")) or _name(function.get("name")) or UNNAMED,
         _text(entry.get("arguments", entry.get("args", entry.get("input", function.get("arguments"))))),
         _text(entry.get("result", entry.get("output"))),
-        took,
+        next((took for key in ("duration_ms", "latency_ms", "ms") if (took := _took(entry.get(key))) is not None), None),
         _text(error) if error else "",
     )
 
 
+def _name(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _took(value: Any) -> int | None:
+    believable = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST_MS
+    return round(value) if believable else None
+
+
 def _text(value: Any) -> str:
+    """JSON, laid out where it is a structure. What no browser could be sent becomes a question mark."""
     if value is None:
         return ""
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
-            return str(value)
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, indent=2, ensure_ascii=False)
+        except (ValueError, RecursionError):
+            return _sendable(value)
+    return _sendable(value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _sendable(text: str) -> str:
+    # "\\ud800" in stored arguments becomes half a character: PostgreSQL keeps the escape, UTF-8 can't the character.
+    return text.encode("utf-8", "replace").decode()

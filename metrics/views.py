@@ -22,7 +22,7 @@ def ai_metrics(request: HttpRequest) -> HttpResponse:
     only = AIFilter(**{name: request.GET.get(name, "")[:100] for name in FILTERS})
     window = pages.look_at(period, only)
     hrefs = pages.bucket_hrefs(period, request.GET)
-    errors = ai.errors(period, only)
+    errors = ai.errors(period, only, limit=8)
     chips: list[Chip] = filter_chips(request.GET, FILTERS)
     return render(
         request,
@@ -40,6 +40,6 @@ def ai_metrics(request: HttpRequest) -> HttpResponse:
             "models": ai.models(period, only),
             "tools": ai.tools(period, only, requests=window.summary.requests),
             "slowest": ai.requests(period, only, order="slowest", limit=10),
-            "newest": ai.requests(period, only, order="failed" if only.error else "newest", limit=20),
+            "newest": ai.requests(period, only, order="failed" if only.error else "newest", limit=10),
         },
     )

@@ -96,4 +96,4 @@ def render(text: str | None) -> str:
         return ""
     if len(text) > LONGEST:
         return f"<pre>{_escape(text)}</pre>"
-    return _parser().render(text)
+    return str(_parser().render(text))

@@ -72,12 +72,23 @@ SECRET_KEY = _secret_key()
 
 
 def _database(url: str) -> dict[str, Any]:
-    """Django's settings for one PostgreSQL address, `postgres://user:password@host:port/name`."""
-    config: dict[str, Any] = dict(env.db_url_config(url))
-    if "postgresql" not in config["ENGINE"]:
+    """Django's settings for one PostgreSQL address, `postgres://user:password@host:port/name`.
+
+    Raises ImproperlyConfigured, without the address in its text: that may hold a password.
+    """
+    scheme, separator, _ = url.partition("://")
+    if scheme not in {"postgres", "postgresql"}:
+        got = f"one that begins {scheme}://" if separator else "one without any scheme"
         raise ImproperlyConfigured(
-            f"This product needs PostgreSQL, and got {url.split(':', 1)[0]}:// as a database address."
+            f"This product needs PostgreSQL: a database address is postgres://user:password@host:port/name, not {got}."
         )
+    try:
+        config: dict[str, Any] = dict(env.db_url_config(url))
+    except ValueError:
+        raise ImproperlyConfigured(
+            "A database address can't be read: write postgres://user:password@host:port/name, "
+            "with / : @ ? # % in user and password percent-encoded (a slash is %2F)."
+        ) from None
     config["HOST"] = unquote(config["HOST"] or "")
     config["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     config["CONN_HEALTH_CHECKS"] = True
@@ -97,9 +108,7 @@ REDIS_URL = _optional("REDIS_URL") or _local.redis_url
 
 DATABASES = {"default": _database(DATABASE_URL), "metro": _database(AI_DATABASE_URL)}
 # One database under both names: the router then makes every table through the one, and neither twice.
-METRO_IS_GONDOLA = all(
-    (DATABASES["default"][key] or "") == (DATABASES["metro"][key] or "") for key in ("HOST", "PORT", "NAME")
-)
+METRO_IS_GONDOLA = len({(each["HOST"], each["PORT"] or 5432, each["NAME"]) for each in DATABASES.values()}) == 1
 if METRO_IS_GONDOLA:
     DATABASES["metro"]["TEST"] = {"MIRROR": "default"}
 DATABASE_ROUTERS = ["sigmasight.routers.HouseRouter"]
@@ -261,7 +270,17 @@ USE_I18N = False
 
 # --- Jobs ---------------------------------------------------------------------------------------------------
 
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+
+def _broker(url: str) -> str:
+    """A Redis address as Celery writes it: redis-py's `unix:///socket?db=2` is `redis+socket:///socket?virtual_host=2`."""
+    if not url.startswith("unix://"):
+        return url
+    return (
+        url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=").replace("&db=", "&virtual_host=")
+    )
+
+
+CELERY_BROKER_URL = _broker(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 3, "socket_timeout": 10}
 CELERY_TASK_IGNORE_RESULT = True

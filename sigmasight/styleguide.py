@@ -1,4 +1,4 @@
-"""The living page of the design system, /admin/_styleguide, in DEBUG only: each part in each state, on invented data."""
+"""The living page of the design system, /admin/_styleguide, in DEBUG only: each part in each state, invented data."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         messages.info(request, "The export is being written; it will be under Exports.")
         messages.success(request, "Password changed. 2 other sessions ended.")
         messages.error(request, "The metro database doesn’t answer. Nothing was saved.")
-    bound = SampleForm({"email": "ines", "others": "on"})
+    bound = SampleForm({"email": "ines", "others": "on"}, auto_id="wrong_%s")
     context = {
         "colours": [(name, roles.split()) for name, roles in COLOURS.items()],
         "icons": ICONS.split(),
         "period": _period(),
         "form": SampleForm(),
         "bound": bound,
-        "filters": SampleFilter(request.GET or None),
+        "filters": SampleFilter(request.GET or None, auto_id="filter_%s"),
         "chips": [
             {"text": "Model: gpt-5-mini", "on": True, "remove": True, "href": "?"},
             {"text": "Rating: thumbs-down", "on": True, "remove": True, "href": "?"},
@@ -183,7 +183,9 @@ def _charts() -> dict[str, Any]:
             label="Requests by model and day, 90 days.",
             at=month,
             bucket="day",
-            series=[Series(m, [round(v) for v in _wave(30 + i, 90, 900 / (i + 1), 90, 40)]) for i, m in enumerate(models)],
+            series=[
+                Series(m, [round(v) for v in _wave(30 + i, 90, 900 / (i + 1), 90, 40)]) for i, m in enumerate(models)
+            ],
             unfinished=True,
         ),
         "stack": charts.bar_chart(
@@ -198,7 +200,10 @@ def _charts() -> dict[str, Any]:
             label="Tokens by minute, one hour.",
             at=charts.buckets(days[0], days[0] + timedelta(hours=1), "minute"),
             bucket="minute",
-            series=[Series("in", _wave(41, 60, 310_000, 90_000, 40_000)), Series("out", _wave(42, 60, 61_000, 9_000, 6_000))],
+            series=[
+                Series("in", _wave(41, 60, 310_000, 90_000, 40_000)),
+                Series("out", _wave(42, 60, 61_000, 9_000, 6_000)),
+            ],
             unit=fmt.TOKENS,
             total="tokens",
         ),
@@ -210,26 +215,37 @@ def _charts() -> dict[str, Any]:
         ),
         "hbars": charts.hbars(
             label="Requests by model",
-            rows=[("gpt-5-mini", 7204, "?m=a"), ("claude-sonnet", 3180, "?m=b"), ("gpt-5", 861, "?m=c"), ("not recorded", 42)],
+            rows=[
+                ("gpt-5-mini", 7204, "?m=a"),
+                ("claude-sonnet", 3180, "?m=b"),
+                ("gpt-5", 861, "?m=c"),
+                ("not recorded", 42),
+            ],
             before=[6800, 3600, 400, None],
             whole=11_287,
         ),
         "empty_chart": charts.line_chart(
-            label="Nothing", at=hours, bucket="hour", series=[Series("p50", [None] * n)], empty="No requests in these 24 h."
+            label="Nothing",
+            at=hours,
+            bucket="hour",
+            series=[Series("p50", [None] * n)],
+            empty="No requests in these 24 h.",
         ),
         "small": [
-            (
-                name,
-                fmt.count(total),
-                charts.line_chart(
-                    label=f"{name} per day", at=days, bucket="day", area=True, size="s", labels=False,
-                    series=[Series(name, [round(v) for v in _wave(50 + i, 14, total / 14, total / 60, total / 120)],
-                                   [round(v) for v in _wave(60 + i, 14, total / 15, total / 60, total / 120)])],
-                ),
+            (name, fmt.count(total), _small(name, total, i, days))
+            for i, (name, total) in enumerate(
+                [("Sign-ups", 6842), ("Registered", 5731), ("Portfolios", 2867), ("Hit an error", 1309)]
             )
-            for i, (name, total) in enumerate([("Sign-ups", 6842), ("Registered", 5731), ("Portfolios", 2867), ("Hit an error", 1309)])
         ],
-    }  # fmt: skip
+    }
+
+
+def _small(name: str, total: int, seed: int, days: list[datetime]) -> charts.Chart:
+    now = _wave(50 + seed, 14, total / 14, total / 60, total / 120)
+    before = _wave(60 + seed, 14, total / 15, total / 60, total / 120)
+    series = [Series(name, [round(v) for v in now], [round(v) for v in before])]
+    label = f"{name} per day"
+    return charts.line_chart(label=label, at=days, bucket="day", area=True, size="s", labels=False, series=series)
 
 
 def _turns() -> list[dict[str, Any]]:
@@ -279,40 +295,32 @@ def _turns() -> list[dict[str, Any]]:
 
 
 def _errors() -> list[dict[str, Any]]:
-    rows = [
-        (
-            "tool_timeout",
-            "get_portfolio_complete did not answer in 10 s",
-            "gpt-5-mini",
-            47,
-            31,
-            [2, 1, 2, 3, 1, 2, 2, 1, 3, 9, 12, 9],
-        ),
-        (
+    def row(name: str, what: str, model: str, times: int, people: int, *values: float | None) -> dict[str, Any]:
+        spark = charts.tiny_bars(values)
+        return {"name": name, "what": what, "model": model, "times": times, "people": people, "spark": spark}
+
+    late = "get_portfolio_complete did not answer in 10 s"
+    full = "Input of 131,204 tokens, limit 128,000"
+    return [
+        row("tool_timeout", late, "gpt-5-mini", 47, 31, 2, 1, 2, 3, 1, 2, 2, 1, 3, 9, 12, 9),
+        row(
             "model_overloaded",
             "529 Overloaded, after 3 tries",
             "claude-sonnet",
             31,
             28,
-            [3, 2, 4, 3, 2, 2, 3, 2, 2, 3, 3, 2],
-        ),
-        (
-            "context_length",
-            "Input of 131,204 tokens, limit 128,000",
-            "claude-sonnet",
-            11,
+            3,
+            2,
             4,
-            [1, 0, 2, 1, 1, 0, 1, 2, 1, 1, 1, None],
+            3,
+            2,
+            2,
+            3,
+            2,
+            2,
+            3,
+            3,
+            2,
         ),
-    ]
-    return [
-        {
-            "name": name,
-            "what": what,
-            "model": model,
-            "times": times,
-            "people": people,
-            "spark": charts.tiny_bars(values),
-        }
-        for name, what, model, times, people, values in rows
+        row("context_length", full, "claude-sonnet", 11, 4, 1, 0, 2, 1, 1, 0, 1, 2, 1, 1, 1, None),
     ]

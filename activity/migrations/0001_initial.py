@@ -23,6 +23,7 @@ class Migration(migrations.Migration):
     dependencies = []
 
     operations = [
+        make_quarantine_function(),
         migrations.CreateModel(
             name="Conversation",
             fields=[
@@ -261,6 +262,5 @@ class Migration(migrations.Migration):
             },
         ),
         add_cascading_key("agent_messages", "conversation_id", "agent_conversations", "fk_message_conversation"),
-        make_quarantine_function(),
         make_first_partitions("user_activity_events"),
     ]

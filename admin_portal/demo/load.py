@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable
+from typing import Any
 from uuid import UUID
 
 from django.db import connections, transaction
@@ -95,7 +96,7 @@ def _finish(plan: Plan, counts: dict[str, int], rest: Callable[[Sink], None], *,
                 table = table.removeprefix(LATER)
                 if table == "ai_feedback":
                     _remember_downs(judged, lines)
-                copy_in(metro if table in METRO else gondola, table, COLUMNS[table], _users_first(sink, table, lines))
+                copy_in(metro if table in METRO else gondola, table, COLUMNS[table], lines)
 
             sink = Sink(write)
             write_older(plan, sink)
@@ -114,3 +115,32 @@ def _finish(plan: Plan, counts: dict[str, int], rest: Callable[[Sink], None], *,
         table = table.removeprefix(LATER)
         counts[table] = counts.get(table, 0) + count
     return {table: counts[table] for table in COLUMNS if counts.get(table)}
+
+
+def _remove_leftovers(cursor: Any, seed: int) -> None:
+    """Metro's rows of a run that was killed before gondola had them."""
+    low, high = f"{metro_prefix(seed)}-0000-0000-000000000000", f"{metro_prefix(seed)}-ffff-ffff-ffffffffffff"
+    for table in METRO:
+        cursor.execute(
+            sql.SQL("DELETE FROM {} WHERE id BETWEEN %s AND %s").format(sql.Identifier(table)), [low, high]
+        )
+
+
+def _remember_downs(judged: list[tuple[UUID, dt.datetime]], lines: Iterable[str]) -> None:
+    for text in lines:
+        _, message, rating, *_, at = text.rstrip("\n").split("\t")
+        if rating == "down":
+            judged.append((UUID(message), dt.datetime.fromisoformat(at)))
+    del judged[:-ANNOTATED]
+
+
+def _pass_on(sink: Sink, table: str, lines: Iterable[str]) -> None:
+    for text in lines:
+        sink.add(table, text)
+
+
+def analyze(counts: Iterable[str]) -> None:
+    """Tells the planner what is in these tables now."""
+    for table in counts:
+        with connections["metro" if table in METRO else "default"].cursor() as cursor:
+            cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))

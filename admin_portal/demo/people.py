@@ -98,7 +98,7 @@ class Session:
         if not self._low <= at < self._high:
             return
         self._sink.add(
-            EVENTS if at < DAY else LATER + EVENTS,
+            EVENTS if 0 <= at < DAY else LATER + EVENTS,
             f"{as_uuid(self._chance.getrandbits(128))}\t{user or NULL}\t{self.id if session else NULL}\t{kind}"
             f"\t{kind[: kind.index('.')]}\t{data}\t{error}{self._tail}{self._clock(at)}\n",
         )

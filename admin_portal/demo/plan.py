@@ -13,8 +13,8 @@ DAY = 86_400
 # What scale 1 is.
 PEOPLE, OLDER_PEOPLE, REQUESTS, LOOKS = 2_860, 900, 60_000, 12_000
 # Share of the visits to the AI whose conversation is kept at scale 1; the others' were deleted by their owners.
-KEPT_SHARE = 0.2
-MOST_KEPT_VISITS = 60_000
+KEPT_SHARE = 0.3
+MOST_KEPT_VISITS = 25_000
 # Expected rows, measured over many days: what the overrides divide by.
 EVENTS_A_PERSON, EVENTS_A_REQUEST, EVENTS_A_LOOK = 4.2, 2.1, 1.85
 QUESTIONS_A_VISIT = 2.32
@@ -62,6 +62,12 @@ class Plan:
     def seconds(self, moment: dt.datetime, day: int) -> float:
         """Seconds of `moment` from the midnight that begins the day."""
         return (moment - self.midnight(day)).total_seconds()
+
+    @property
+    def raw_rows(self) -> int:
+        """About how many events and requests there will be."""
+        of_questions = self.requests * self.event_share * EVENTS_A_REQUEST
+        return round(self.people * EVENTS_A_PERSON + of_questions + self.looks * EVENTS_A_LOOK + self.requests)
 
     @cached_property
     def _weights(self) -> list[float]:

@@ -40,8 +40,10 @@ COLUMNS: dict[str, Sequence[str]] = {
 }  # fmt: skip
 EVENTS, REQUESTS = "user_activity_events", "ai_request_metrics"
 METRO = ("ai_feedback", "ai_memories", "ai_kb_documents", "ai_admin_annotations")
-# Rows of these that fall on the day after the one being written: only big loads tell them apart.
+# Rows that fall on a day beside the one being written: only big loads tell them apart.
 LATER = "later:"
+# Rows that point to others come after them.
+_AFTER = {"portfolios": "users", "agent_messages": "agent_conversations"}
 
 
 class Sink:
@@ -65,7 +67,9 @@ class Sink:
             self._pass_on(table)
 
     def _pass_on(self, table: str) -> None:
-        lines = self._lines[table]
+        if table in _AFTER:
+            self._pass_on(_AFTER[table])
+        lines = self._lines.get(table)
         if lines:
             self._write(table, lines)
             self.counts[table] = self.counts.get(table, 0) + len(lines)

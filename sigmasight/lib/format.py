@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 NBSP = "\u00a0"
 NOTHING = "–"
+_ABSURD = 1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ UNKNOWN = Quantity(NOTHING)
 
 
 def known(value: float | None) -> float | None:
-    """The value, or ``None`` where it's missing, NaN or infinite."""
-    if value is None or not math.isfinite(value):
+    """The value, or ``None`` where it's missing, NaN, infinite, or beyond anything that could have been measured."""
+    if value is None or not abs(value) < _ABSURD:
         return None
     return float(value)
 

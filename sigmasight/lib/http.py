@@ -6,6 +6,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.urls import is_valid_path
+from django.utils.encoding import escape_uri_path, iri_to_uri
 from django.utils.http import escape_leading_slashes
 
 
@@ -23,7 +24,8 @@ def client_ip(request: HttpRequest) -> str:
     if len(forwarded) < hops:
         return peer
     try:
-        return str(ipaddress.ip_address(forwarded[-hops]))
+        # Without the zone of an IPv6 address: it means something only there, and may be of any length.
+        return str(ipaddress.ip_address(forwarded[-hops].partition("%")[0]))
     except ValueError:
         return peer
 
@@ -42,7 +44,8 @@ class TrailingSlashMiddleware:
             and not is_valid_path(path)
             and is_valid_path(other := path.rstrip("/") if path.endswith("/") else path + "/")
         ):
-            query = request.META.get("QUERY_STRING")
-            target = request.get_full_path_info().replace(path, other, 1) if query else other
+            target = escape_uri_path(request.path.removesuffix(path) + other)
+            if query := request.META.get("QUERY_STRING"):
+                target += "?" + (iri_to_uri(query) or "")
             return HttpResponsePermanentRedirect(escape_leading_slashes(target))
         return self.get_response(request)

@@ -18,11 +18,14 @@ from django.db.migrations.graph import MigrationGraph
 
 @contextmanager
 def only_its_own(alias: str) -> Iterator[None]:
-    """Within, the goals of migrating `alias` are the migrations of the apps that live there."""
+    """Within, the goals of migrating `alias` are the migrations of the apps that live there.
+
+    For a command, which is alone in its process: it changes MigrationGraph itself, for every thread.
+    """
     every_leaf = MigrationGraph.leaf_nodes
 
     def leaf_nodes(graph: MigrationGraph, app: str | None = None) -> list[tuple[str, str]]:
-        return [node for node in every_leaf(graph, app) if router.allow_migrate(alias, node[0])]
+        return _of(alias, every_leaf(graph, app))
 
     MigrationGraph.leaf_nodes = leaf_nodes  # type: ignore[assignment, method-assign]
     try:
@@ -41,7 +44,10 @@ class MigrationState:
 
 def migration_state(alias: str) -> MigrationState:
     """What `migrate` would still do on this database. Raises OperationalError where it can't be reached."""
-    with only_its_own(alias):
-        executor = MigrationExecutor(connections[alias])
-        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    executor = MigrationExecutor(connections[alias])
+    plan = executor.migration_plan(_of(alias, executor.loader.graph.leaf_nodes()))
     return MigrationState(alias, tuple(f"{migration.app_label}.{migration.name}" for migration, _ in plan))
+
+
+def _of(alias: str, nodes: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [node for node in nodes if router.allow_migrate(alias, node[0])]

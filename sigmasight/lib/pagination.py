@@ -34,6 +34,7 @@ def read_cursor(text: str) -> Cursor | None:
         moment = dt.datetime.fromisoformat(at)
         if moment.tzinfo is None:
             raise ValueError("no offset")
-        return Cursor(moment, UUID(identifier))
-    except (ValueError, binascii.Error) as error:
+        # In UTC, as PostgreSQL refuses offsets that Python takes.
+        return Cursor(moment.astimezone(dt.UTC), UUID(identifier))
+    except (ValueError, OverflowError, binascii.Error) as error:
         raise BadCursorError("This page of the list is gone: start from the top of it.") from error

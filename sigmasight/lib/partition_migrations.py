@@ -57,16 +57,27 @@ def make_first_partitions(table: str, behind: int = 31, ahead: int = 14) -> RunP
 
 
 def make_quarantine_function() -> RunSQL:
-    """An operation that makes the trigger function of the gap partitions. Needs the table `quarantined_rows`."""
+    """An operation that makes the trigger function of the gap partitions, which fills the table `quarantined_rows`.
+
+    It comes before the partitioned tables, so that going back drops it after them. Writers need no rights on
+    `quarantined_rows`, nor its schema in their search path. `row_created_at` stays NULL where Python knows no such
+    time (infinity, before our era, after the year 9999); `row_data` has it as it came.
+    """
     return RunSQL(
         f"""
-        CREATE FUNCTION {QUARANTINE_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION {QUARANTINE_FUNCTION}() RETURNS trigger LANGUAGE plpgsql
+        SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         BEGIN
-            INSERT INTO quarantined_rows (source_table, row_data, row_created_at)
-            VALUES (TG_ARGV[0], to_jsonb(NEW), NEW.created_at);
+            EXECUTE format(
+                'INSERT INTO %I.quarantined_rows (source_table, row_data, row_created_at) VALUES ($1, $2, $3)',
+                TG_TABLE_SCHEMA
+            ) USING TG_ARGV[0], to_jsonb(NEW), CASE
+                WHEN NEW.created_at >= '0001-01-02 00:00+00' AND NEW.created_at < '9999-12-31 00:00+00'
+                THEN NEW.created_at
+            END;
             RETURN NULL;
         END $$
-        """,
+        """,  # noqa: S608 - the name is a constant of ours
         f"DROP FUNCTION {QUARANTINE_FUNCTION}()",
     )
 

@@ -58,30 +58,29 @@ def partitions(table: str, using: str = "default") -> list[Partition]:
 def ensure_days(table: str, days: Iterable[dt.date], using: str = "default") -> list[dt.date]:
     """Makes the day partitions of `table` that are missing, and returns their days.
 
-    Days already covered by any partition that holds rows are left alone. Safe to run in several processes at once
-    (they take turns), and again after being killed anywhere.
+    Days already covered by any partition that holds rows are left alone. A hole that a detached partition left is
+    closed, even where no day is missing. Safe to run in several processes at once (they take turns), and again after
+    being killed anywhere.
 
     Raises `django.db.OperationalError` where the table is locked for longer than LOCK_TIMEOUT.
     """
     wanted = sorted(set(days))
-    if not wanted:
-        return []
     connection = connections[using]
     with transaction.atomic(using=using), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"partitions:{table}"])
         current = _partitions(cursor, table)
         covered = [part for part in current if not part.is_gap]
         missing = [day for day in wanted if not any(_overlaps(part, day) for part in covered)]
-        if not missing:
+        occupied = sorted(
+            [(part.low, part.high) for part in covered] + [(_midnight(day), _midnight(day, 1)) for day in missing]
+        )
+        gaps = set(_complement(occupied))
+        if not missing and gaps == {(part.low, part.high) for part in current if part.is_gap}:
             return []
         # Restored below: inside a caller's own transaction SET LOCAL would outlast us.
         cursor.execute("SELECT current_setting('lock_timeout')")
         (before,) = cursor.fetchone()
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-        occupied = sorted(
-            [(part.low, part.high) for part in covered] + [(_midnight(day), _midnight(day, 1)) for day in missing]
-        )
-        gaps = set(_complement(occupied))
         kept = set()
         for part in current:
             if part.is_gap and (part.low, part.high) in gaps:
@@ -91,13 +90,7 @@ def ensure_days(table: str, days: Iterable[dt.date], using: str = "default") -> 
         for day in missing:
             _create(cursor, table, f"{table}_p{day:%Y%m%d}", _midnight(day), _midnight(day, 1))
         for low, high in sorted(gaps - kept):
-            name = f"{table}_gap_{'min' if low == _MIN else f'{low:%Y%m%d}'}"
-            _create(cursor, table, name, low, high)
-            cursor.execute(
-                sql.SQL("CREATE TRIGGER quarantine BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION {}({})").format(
-                    sql.Identifier(name), sql.Identifier(QUARANTINE_FUNCTION), sql.Literal(table)
-                )
-            )
+            _create_gap(cursor, table, low, high)
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [before])
     return missing
 
@@ -153,6 +146,24 @@ def _complement(
         edge = max(edge, high)
     if edge < _MAX:
         yield edge, _MAX
+
+
+def _create_gap(
+    cursor: BaseDatabaseWrapper.CursorWrapper,  # type: ignore[name-defined]
+    table: str,
+    low: dt.datetime,
+    high: dt.datetime,
+) -> None:
+    start = "min" if low == _MIN else f"{low:%Y%m%d}" if low.time() == dt.time.min else f"{low:%Y%m%dt%H%M%S}"
+    name = f"{table}_gap_{start}"
+    _create(cursor, table, name, low, high)
+    cursor.execute(
+        sql.SQL("CREATE TRIGGER quarantine BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION {}({})").format(
+            sql.Identifier(name), sql.Identifier(QUARANTINE_FUNCTION), sql.Literal(table)
+        )
+    )
+    # ALWAYS: also for a replication worker and whoever else switches ordinary triggers off for a session.
+    cursor.execute(sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER quarantine").format(sql.Identifier(name)))
 
 
 def _create(

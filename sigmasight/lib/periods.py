@@ -75,6 +75,13 @@ class Period:
         return f"previous {self.label}" if self.key in NAMED else "the same span before"
 
     @property
+    def href(self) -> str:
+        """The query string that asks another page for this period."""
+        if self.key in NAMED:
+            return f"?period={self.key}"
+        return f"?period=custom&from={self.from_value}&to={self.to_value}"
+
+    @property
     def from_value(self) -> str:
         """`start` as a datetime-local input wants it."""
         return f"{self.start:%Y-%m-%dT%H:%M}"
@@ -165,7 +172,7 @@ def _moment(text: str, name: str, *, end_of_day: bool) -> dt.datetime:
     try:
         moment = dt.datetime.fromisoformat(text.strip().replace(" ", "+"))
         moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
-        if end_of_day and len(text) == len("2026-11-01"):
+        if end_of_day and len(text.strip()) <= len("2026-11-01"):  # a day: 2026-11-01, 20261101 or 2026-W45-1
             moment += dt.timedelta(days=1)
     except (ValueError, OverflowError) as error:
         raise ValueError(

@@ -4,10 +4,14 @@ import re
 
 _BROWSERS = (
     ("Edg", "Edge"),
+    ("EdgiOS", "Edge"),
+    ("EdgA", "Edge"),
     ("OPR", "Opera"),
     ("Firefox", "Firefox"),
+    ("FxiOS", "Firefox"),
     ("HeadlessChrome", "Chrome, headless"),
     ("Chrome", "Chrome"),
+    ("CriOS", "Chrome"),
     ("Version", "Safari"),
     ("curl", "curl"),
 )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -35,7 +34,7 @@ class Meter:
                 TimeRemainingColumn(),
                 console=Console(file=out),
                 redirect_stdout=False,
-                redirect_stderr=sys.stderr.isatty(),
+                redirect_stderr=False,
             )
             self._task = self._bar.add_task(label, total=total, rows="0", rate="")
 
@@ -72,6 +71,13 @@ class Meter:
         elif self._out is not None and now - self._last > PLAIN_EVERY:
             self._last = now
             print(self._plain(), file=self._out, flush=True)
+
+    def say(self, text: str, error_stream: Any) -> bool:
+        """Prints a line above the bar, where bar and `error_stream` share a terminal. False where they do not."""
+        if self._bar is None or not error_stream.isatty():
+            return False
+        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        return True
 
     def _plain(self) -> str:
         said = f"{self._label}: {self.rows:,} rows, {self.rate:,.0f} a second"

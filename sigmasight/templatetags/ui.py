@@ -215,7 +215,12 @@ def figure(
 
 @register.simple_block_tag
 def panel(
-    content: str, title: str, sub: object = "", acts: Iterable[tuple[str, str]] = (), foot: object = "", id: str = ""
+    content: str,
+    title: str,
+    sub: object = "",
+    acts: Iterable[tuple[str, str]] = (),
+    foot: object = "",
+    id: str = "",  # noqa: A002
 ) -> SafeString:
     """A titled surface round its content. ``acts`` are links in the header: ``(text, href)``."""
     links = format_html_join("", '<a href="{1}">{0}</a>', list(acts))
@@ -311,10 +316,10 @@ def pagination(
     note: str = "",
     target: str = "",
 ) -> dict[str, Any]:
-    """Keyset paging. ``next`` and ``previous`` are cursors, put into ``?after=`` and ``?before=``; ``None``: no such page.
+    """Keyset paging. ``next`` and ``previous`` are cursors for ``?after=`` and ``?before=``; ``None``: no such page.
 
-    ``total`` may be unknown, or an estimate (``about``). ``target`` is the CSS selector htmx swaps; without it these are
-    ordinary links.
+    ``total`` may be unknown, or an estimate (``about``). ``target`` is the CSS selector htmx swaps; without it these
+    are ordinary links.
     """
     return {
         "next_href": qs(context, after=next, before=None) if next else "",

@@ -1,6 +1,7 @@
 """What `make` does first: an environment made once, remade when half-made, and failures in one sentence."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +58,7 @@ def pip(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> FakePip:
             program.chmod(0o755)
             return SimpleNamespace(returncode=0)
 
-        monkeypatch.setattr(bootstrap, "subprocess", SimpleNamespace(**vars(bootstrap.subprocess) | {"run": run}))
+        monkeypatch.setattr(bootstrap, "subprocess", SimpleNamespace(**vars(subprocess) | {"run": run}))
 
     return fake
 
@@ -187,7 +188,7 @@ def test_a_python_without_ensurepip_is_told_which_package_to_install(
 def test_too_little_disk_is_told_before_anything_is_downloaded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bootstrap.shutil, "disk_usage", lambda _path: SimpleNamespace(free=5_000_000))
+    monkeypatch.setattr("sigmasight.local.bootstrap.shutil.disk_usage", lambda _path: SimpleNamespace(free=5_000_000))
     assert "5 MB free" in fails_with(capsys)
 
 

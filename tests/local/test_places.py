@@ -95,8 +95,8 @@ def as_root(monkeypatch: pytest.MonkeyPatch, accounts: dict[str, int]) -> None:
     def getpwnam(name: str) -> SimpleNamespace:
         return SimpleNamespace(pw_uid=accounts[name], pw_gid=accounts[name])
 
-    monkeypatch.setattr(module.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(module.pwd, "getpwnam", getpwnam)
+    monkeypatch.setattr("sigmasight.local.places.os.geteuid", lambda: 0)
+    monkeypatch.setattr("sigmasight.local.places.pwd.getpwnam", getpwnam)
 
 
 def test_root_lends_the_servers_to_the_checkouts_owner(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_root_in_its_own_checkout_lends_them_to_a_spare_account(monkeypatch: pyt
 
 
 def test_an_ordinary_user_runs_them_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("sigmasight.local.places.os.geteuid", lambda: 1000)
     assert servers_owner(Owner(0, 0)).uid == 1000
 
 

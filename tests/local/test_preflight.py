@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from sigmasight.local import preflight
 from sigmasight.local.preflight import Address, address, check_disk, check_port, only_one
 from sigmasight.local.problem import Problem
 
@@ -73,7 +72,7 @@ def test_other_refusals_of_a_port(monkeypatch: pytest.MonkeyPatch, number: int, 
         def bind(self, _address: object) -> None:
             raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(preflight.socket, "socket", Refusing)
+    monkeypatch.setattr("sigmasight.local.preflight.socket.socket", Refusing)
     with pytest.raises(Problem, match=expected):
         check_port(Address("127.0.0.1", 80))
 
@@ -87,7 +86,8 @@ def test_a_host_that_is_none_is_told() -> None:
 def test_the_disk_must_have_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool, free: int, fine: bool
 ) -> None:
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _path: SimpleNamespace(free=free * 1_000_000))
+    room = SimpleNamespace(free=free * 1_000_000)
+    monkeypatch.setattr("sigmasight.local.preflight.shutil.disk_usage", lambda _path: room)
     if fine:
         check_disk(tmp_path, first)
     else:

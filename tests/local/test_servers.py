@@ -1,5 +1,6 @@
 """The real PostgreSQL and Redis of the wheels, started by us in a folder of the test's."""
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ def started() -> Iterator[Started]:
     children: Started = []
     yield children
     for child in children:
-        signal_family(child.pid, 9)  # type: ignore[arg-type]
+        signal_family(child.pid, signal.SIGKILL)
         child.wait()
 
 
@@ -35,12 +36,12 @@ def where(open_folder: Path) -> Places:
 
 def test_postgresql_has_both_databases_with_pgvector_and_survives_a_kill(where: Places, started: Started) -> None:
     server = Postgres(where, "test")
-    assert server.is_new
+    assert Postgres(where).is_new
     started.append(server.start())
     server.wait_ready(started[-1])
     server.make_databases()
     server.make_databases()  # twice changes nothing
-    assert not server.is_new
+    assert not Postgres(where).is_new
     assert server.version.startswith("18")
     for name in ("gondola", "metro"):
         with server.connect(name) as connection:
@@ -56,7 +57,7 @@ def test_postgresql_has_both_databases_with_pgvector_and_survives_a_kill(where: 
     with server.connect("gondola") as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
         connection.execute("CHECKPOINT")
-    signal_family(started[-1].pid, 9)  # type: ignore[arg-type]
+    signal_family(started[-1].pid, signal.SIGKILL)
     started[-1].wait()
     assert (where.postgres / "postmaster.pid").exists()
 
@@ -123,7 +124,7 @@ def test_what_the_log_says_becomes_the_sentence(where: Places, log: str, expecte
 
 
 def test_without_the_wheels_it_says_how_to_get_them(where: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_module.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr("sigmasight.local.postgres.importlib.util.find_spec", lambda _name: None)
     with pytest.raises(Problem, match="set DATABASE_URL"):
         postgres_module.installation()
     with pytest.raises(Problem, match="set REDIS_URL"):

@@ -80,7 +80,7 @@ def test_a_crash_loop_ends_all_and_names_the_log(
     supervisor: Supervisor, where: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(0, 10_000, 5))
-    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("sigmasight.local.supervisor.time.monotonic", lambda: float(next(clock)))
     monkeypatch.setattr(module, "DEATHS_ALLOWED", 3)
     process = supervisor.add_command("beat", "sh -c 'exit 3'", os.environ)
     with pytest.raises(Problem) as caught:  # noqa: PT012
@@ -96,7 +96,7 @@ def test_a_crash_loop_ends_all_and_names_the_log(
 
 def test_deaths_far_apart_are_forgiven(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 1_000_000, 70))
-    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("sigmasight.local.supervisor.time.monotonic", lambda: float(next(clock)))
     process = supervisor.add_command("beat", "sh -c 'exit 3'", os.environ)
     for _ in range(20):
         assert process.child is not None

@@ -25,6 +25,7 @@ from sigmasight.lib.charts.model import (
 from sigmasight.lib.charts.scale import (
     Linear,
     axis_class,
+    bucket_name,
     bucket_span,
     end_ticks,
     gridlines,
@@ -85,14 +86,7 @@ def bar_chart(
     for i, start in enumerate(at):
         x = slot * i + (slot - width) / 2
         hatched = unfinished and i == n - 1
-        local = start.astimezone(tz)
-        short = (
-            f"{local.day} {local:%b}"
-            if bucket == "day"
-            else f"{local.day} {local:%b %H:%M}"
-            if span * n > span * 24
-            else f"{local:%H:%M}"
-        )
+        short = bucket_name(start, bucket, n, tz)
         if hatched:
             short = f"{short}, so far"
         rows.append(
@@ -139,7 +133,7 @@ def bar_chart(
 def stack(
     values: Sequence[float], tones: Sequence[int], y: Linear, x: float, width: float, hatched: bool = False
 ) -> tuple[Bar, ...]:
-    """One bar's layers from the bottom up. Anything above zero is at least a pixel high, so it can be seen and pressed."""
+    """One bar's layers from the bottom up. Anything above zero is at least a pixel high, so it can be seen."""
     layers = []
     floor, below = y.height, 0.0
     drawn = [(v, t) for v, t in zip(values, tones, strict=True) if v > 0]

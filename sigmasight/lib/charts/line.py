@@ -25,6 +25,7 @@ from sigmasight.lib.charts.model import (
 from sigmasight.lib.charts.scale import (
     Linear,
     axis_class,
+    bucket_name,
     bucket_span,
     end_ticks,
     gridlines,
@@ -111,14 +112,7 @@ def line_chart(
         cells += [str(unit.show(v[i])) for v in earlier if v]
         if counts:
             cells.append(str(count(counts[i])))
-        local = start.astimezone(tz)
-        short = (
-            f"{local.day} {local:%b}"
-            if bucket == "day"
-            else f"{local:%H:%M}"
-            if span * n <= span * 24
-            else f"{local.day} {local:%b %H:%M}"
-        )
+        short = bucket_name(start, bucket, n, tz)
         if unfinished and i == n - 1:
             short = f"{short}, so far"
         head = f"{short}, {count(counts[i])} {counted}" if counts and counted else short

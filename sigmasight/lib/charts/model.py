@@ -120,7 +120,7 @@ class Note:
     x: float
     y: float
     text: str
-    least: int = 360
+    least: int = 340
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing of a line chart, stacked bars or a histogram. ``empty`` is set, and nothing else, where there's no data."""
+    """A line chart, stacked bars or a histogram, drawn. Where there's no data only ``empty`` is set, and says so."""
 
     kind: str
     label: str

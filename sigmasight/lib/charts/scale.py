@@ -116,6 +116,16 @@ def bucket_span(bucket: Bucket) -> timedelta:
     return _SPANS[bucket]
 
 
+def bucket_name(start: datetime, bucket: Bucket, n: int, tz: tzinfo = UTC) -> str:
+    """What one of ``n`` buckets is called: ``22 Nov``, ``04:00`` where all of them fit into a day, ``22 Nov 04:00``."""
+    local = start.astimezone(tz)
+    if bucket == "day":
+        return f"{local.day} {local:%b}"
+    if _SPANS[bucket] * n <= timedelta(days=1):
+        return f"{local:%H:%M}"
+    return f"{local.day} {local:%b %H:%M}"
+
+
 def time_ticks(
     at: Sequence[datetime], xs: Sequence[float], bucket: Bucket, tz: tzinfo = UTC, most: int = 12
 ) -> tuple[Tick, ...]:
@@ -177,7 +187,7 @@ def ranked(labels: Sequence[tuple[float, str]], room: int = _TICK, strides: Sequ
     """
     n = len(labels)
     kept = strides or [4 if (n - 1 - i) % 4 == 0 else 2 if (n - 1 - i) % 2 == 0 else 1 for i in range(n)]
-    room = max(room, math.ceil(max((text_width(text) for _, text in labels), default=0) + 12))
+    room = max(room, math.ceil(max((text_width(text) for _, text in labels), default=0) + 8))
     result = []
     for (x, text), stride in zip(labels, kept, strict=True):
         xs = [labels[i][0] for i in range(n) if kept[i] >= stride]
@@ -186,8 +196,8 @@ def ranked(labels: Sequence[tuple[float, str]], room: int = _TICK, strides: Sequ
     return tuple(result)
 
 
-#: Container widths (px) the style sheet knows: .w-160 … .w-680.
-THRESHOLDS = (0, 160, 200, 240, 280, 320, 360, 400, 440, 480, 520, 600, 680)
+#: Container widths (px) the style sheet knows, each a tenth more than the last: .w-160 … .w-730.
+THRESHOLDS = (0, 160, 175, 190, 210, 230, 255, 280, 310, 340, 375, 415, 455, 500, 550, 605, 665, 730)
 
 
 def _threshold(needed: float) -> int:

@@ -38,9 +38,8 @@ def table_sizes(tables: Sequence[str], using: str) -> dict[str, TableSize]:
                    sum(pg_total_relation_size(leaf.oid))::bigint
               FROM unnest(%s::text[]) AS root(name)
               JOIN pg_class AS top ON top.oid = to_regclass(quote_ident(root.name))
-             CROSS JOIN LATERAL pg_partition_tree(top.oid) AS tree
-              JOIN pg_class AS leaf ON leaf.oid = tree.relid
-             WHERE tree.isleaf
+              LEFT JOIN LATERAL pg_partition_tree(top.oid) AS tree ON tree.isleaf
+              JOIN pg_class AS leaf ON leaf.oid = coalesce(tree.relid, top.oid) AND leaf.relkind <> 'p'
              GROUP BY root.name
             """,
             [list(tables)],
@@ -50,7 +49,7 @@ def table_sizes(tables: Sequence[str], using: str) -> dict[str, TableSize]:
         counted: dict[str, int] = {}
         if small:
             counts = [
-                sql.SQL("SELECT {}, count(*) FROM (SELECT 1 FROM {} LIMIT {}) AS some").format(
+                sql.SQL("SELECT {}, count(*) FROM (SELECT 1 FROM {} LIMIT {}) AS rows_seen").format(
                     sql.Literal(name), sql.Identifier(name), sql.Literal(EXACT_BELOW)
                 )
                 for name in small

@@ -22,7 +22,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from sigmasight.lib.rawadmin import answering, links, show
 from sigmasight.lib.rawadmin.changelist import CLIP_PREFIX, WindowChangeList
@@ -378,6 +378,12 @@ class RawTable(Base):
             action_flag=action,
             change_message=json.dumps(message) if isinstance(message, list) else message,
         )
+
+    def message_user(self, request: HttpRequest, message: Any, *args: Any, **kwargs: Any) -> None:
+        """Django's sentences, without "successfully"."""
+        text = str(message).replace("Successfully deleted", "Deleted").replace(" successfully", "")
+        kept = mark_safe(text) if isinstance(message, SafeString) else text  # noqa: S308 (as safe as it was)
+        super().message_user(request, kept, *args, **kwargs)
 
     # ---- answers, whatever the database does ----
 

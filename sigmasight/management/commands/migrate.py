@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
-from django.db import connections
+from django.db import connections, router
 
 from sigmasight.lib.migrating import only_its_own
 
@@ -24,6 +24,11 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         aliases = self._aliases(options)
+        if app := options["app_label"]:
+            # A migration named on the command line would be recorded in the other database too, tables or none.
+            aliases = [alias for alias in aliases if router.allow_migrate(alias, app)]
+            if not aliases:
+                raise CommandError(f"{app} does not live in {options['database']}.")
         for alias in aliases:
             if len(aliases) > 1 and options["verbosity"] >= 1:
                 name = connections[alias].settings_dict["NAME"]
