@@ -29,6 +29,8 @@ class Digest:
 
 
 QUESTION_CHARACTERS = 300
+# More of a search than this says nothing that PostgreSQL would not refuse.
+SEARCH_CHARACTERS = 1000
 
 
 def digests(conversation_ids: Iterable[UUID]) -> dict[UUID, Digest]:
@@ -42,8 +44,8 @@ def digests(conversation_ids: Iterable[UUID]) -> dict[UUID, Digest]:
                    count(*) FILTER (WHERE role IN ('user', 'assistant')),
                    count(*) FILTER (WHERE role = 'assistant'),
                    max(created_at),
-                   count(*) FILTER (WHERE role = 'assistant' AND error IS NOT NULL
-                                    AND error NOT IN ('null'::jsonb, '{}'::jsonb)),
+                   count(*) FILTER (WHERE role = 'assistant'
+                                    AND error NOT IN ('null', '{}', '[]', '""', 'false', '0')),
                    COALESCE(array_agg(id) FILTER (WHERE role = 'assistant'), '{}')
               FROM agent_messages WHERE conversation_id = ANY(%(ids)s) GROUP BY conversation_id
             """,
@@ -55,7 +57,7 @@ def digests(conversation_ids: Iterable[UUID]) -> dict[UUID, Digest]:
 def containing(conversations: ConversationQuerySet, text: str) -> ConversationQuerySet:
     """Those with a message that holds the words (PostgreSQL's web search syntax: "exact words", or, -without); or
     the one whose id, or whose message's id, the text is."""
-    text = text.strip()
+    text = text.replace("\x00", "").strip()[:SEARCH_CHARACTERS]
     try:
         identifier = UUID(text)
     except ValueError:
@@ -75,7 +77,12 @@ def thread(conversation_id: UUID) -> tuple[Conversation, list[Message]] | None:
     return conversation, list(Message.objects.filter(conversation_id=conversation_id).in_order())
 
 
-def conversation_of(message_ids: Iterable[UUID]) -> dict[UUID, UUID]:
-    """The conversation of each message, by the message's id. Messages that are gone are left out."""
-    pairs = Message.objects.filter(pk__in=list(message_ids)).values_list("pk", "conversation_id")
+def conversation_of(answer_ids: Iterable[UUID]) -> dict[UUID, UUID]:
+    """The conversation of each answer, by the answer's id. Those that are gone, or are no answers, are left out."""
+    pairs = Message.objects.answers().filter(pk__in=list(answer_ids)).values_list("pk", "conversation_id")
     return dict(pairs)
+
+
+def existing(conversation_ids: Iterable[UUID]) -> set[UUID]:
+    """Those of the ids that a conversation has: a request may tell of one that was deleted, or never kept."""
+    return set(Conversation.objects.filter(pk__in=set(conversation_ids)).values_list("pk", flat=True))

@@ -21,6 +21,10 @@ class UserQuerySet(models.QuerySet["User"]):
     def created_in(self, start: dt.datetime, end: dt.datetime) -> Self:
         return self.filter(created_at__gte=start, created_at__lt=end)
 
+    def matching(self, text: str) -> Self:
+        """Those whose e-mail address or name holds the text, in whatever case."""
+        return self.filter(models.Q(email__icontains=text) | models.Q(full_name__icontains=text))
+
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def created_in(self, start: dt.datetime, end: dt.datetime) -> Self:

@@ -84,7 +84,7 @@ class AdminUser(AbstractBaseUser):
         return self.full_name
 
     def get_short_name(self) -> str:
-        return self.full_name.split()[0] if self.full_name else self.email
+        return next(iter(self.full_name.split()), self.email)
 
     @property
     def is_super_admin(self) -> bool:

@@ -34,7 +34,7 @@ from sigmasight.lib.rawadmin import RawTable
 from sigmasight.lib.rawadmin.counts import TableSize, table_sizes
 
 GROUPS = (
-    ("People and conversations", "gondola", ACTIVITY),
+    ("Activity", "gondola", ACTIVITY),
     ("Metrics", "gondola", METRICS),
     ("AI tuning", "metro", TUNING),
     ("Admins", "gondola", ADMINS),
@@ -54,9 +54,7 @@ class Entry:
 
     @property
     def rows(self) -> str:
-        if self.size is None:
-            return fmt.NOTHING
-        return f"{'' if self.size.exact else 'about '}{self.size.rows:,}"
+        return fmt.NOTHING if self.size is None else str(self.size)
 
     @property
     def disk(self) -> str:

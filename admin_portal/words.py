@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.urls import reverse
+from django.utils.http import urlencode
 
 from activity import people
 from activity.people import PeopleFigures
@@ -93,6 +94,8 @@ def _batch(last: LastBatch) -> tuple[Sentence, bool]:
     if last.slow_phase and extra is not None and extra > 0:
         late = f"{duration(extra)} longer"
         return Sentence(f"The last batch took {late} than usual: {last.slow_phase}.", href, late), False
+    if extra is None:
+        return Sentence("The last batch went through.", href, "went through"), False
     return Sentence("The last batch took its usual time.", href, "usual time"), False
 
 
@@ -160,5 +163,5 @@ def _about_stops(period: Period) -> Iterator[tuple[float, Sentence]]:
     for stop in people.what_stops_people(period, limit=1):
         who = f"{COUNT.show(stop.people)} {'person' if stop.people == 1 else 'people'}"
         last = f"{stop.last_at:%H:%M}" if period.bucket != "day" else f"{stop.last_at.day} {stop.last_at:%b %H:%M}"
-        href = f"{reverse('admin:activity_event_changelist')}?error_code={stop.error_code}"
+        href = f"{reverse('admin:activity_event_changelist')}?{urlencode({'error_code': stop.error_code})}"
         yield 1.0, Sentence(f"{who} met {stop.error_code}, last {last}.", href, who)

@@ -130,6 +130,7 @@ class Thread:
     conversation: Conversation
     person: User | None
     turns: list[Turn]
+    use: ConversationUse | None
     batch: RunFigures | None
     metro_away: bool
 
@@ -164,12 +165,13 @@ def conversation_page(
     if only.person.strip():
         found = found.of_users(people.found_by(only.person))
     if only.model:
-        asked = AIRequest.objects.filter(conversation_id=OuterRef("pk"), created_at__gte=period.start)
+        asked = AIRequest.objects.filter(conversation_id=OuterRef("pk"), created_at__gte=period.start - ai.CLOCK_SLACK)
         found = found.filter(Exists(asked.by_model(only.model)))
     if only.rating:
         try:
             found = _rated(found, period, only.rating, notes)
         except OperationalError:
+            connections["metro"].close()
             metro_away = True
             found = found.none()
     total = found.order_by()[: COUNTED + 1].count()
@@ -223,7 +225,8 @@ def open_thread(conversation_id: UUID) -> Thread | None:
             )
         )
     person = people.people([conversation.user_id]).get(conversation.user_id)
-    return Thread(conversation, person, turns, batch.state_at(conversation.created_at), metro_away)
+    use = ai.by_conversation([conversation_id], conversation.created_at).get(conversation_id)
+    return Thread(conversation, person, turns, use, batch.state_at(conversation.created_at), metro_away)
 
 
 def _rated(found: ConversationQuerySet, period: Period, rating: str, notes: list[str]) -> ConversationQuerySet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 from django.utils.timesince import timesince
@@ -12,7 +13,7 @@ from django.utils.timesince import timesince
 from activity.models import Message
 from ai_tuning.conversations import Thread, Turn
 from metrics.models import BatchRun
-from metrics.toolcalls import ToolCall
+from metrics.toolcalls import ToolCall, sendable
 from sigmasight.lib.format import compact, count, exact, milliseconds
 
 ROLES = {"user": "Person", "assistant": "Assistant", "system": "System", "tool": "Tool"}
@@ -21,7 +22,7 @@ LINE = 56
 
 def turns(thread: Thread) -> list[dict[str, Any]]:
     """Each message as `components/turn.html` wants it. What a tool said is folded into the answer that called it."""
-    asker = thread.person.full_name.split()[0] if thread.person and thread.person.full_name else ROLES["user"]
+    asker = next(iter(thread.person.full_name.split()), ROLES["user"]) if thread.person else ROLES["user"]
     drawn: list[dict[str, Any]] = []
     said: list[Turn] = []
     for turn in thread.turns:
@@ -65,15 +66,14 @@ def _merge(calls: list[ToolCall], results: list[ToolCall]) -> list[ToolCall]:
 
 def facts(thread: Thread) -> list[tuple[str, str]]:
     """What is known of the conversation besides its words: (name, text)."""
-    conversation = thread.conversation
-    requests = [turn.request for turn in thread.turns if turn.request]
+    conversation, use = thread.conversation, thread.use
     tokens = [turn.input_tokens for turn in thread.turns if turn.input_tokens is not None]
     tokens_out = [turn.output_tokens for turn in thread.turns if turn.output_tokens is not None]
     rows = [
         ("Begun", exact(conversation.created_at)),
         ("Messages", f"{count(len(thread.turns))}"),
-        ("Models", ", ".join(thread.models) or str(conversation.metadata.get("model") or "not recorded")),
-        ("Requests", f"{len(requests)}, {sum(1 for request in requests if request.error_type)} failed"),
+        ("Models", ", ".join(thread.models or _models(conversation.metadata)) or "not recorded"),
+        ("Requests", f"{count(use.requests)}, {count(use.failed)} failed" if use else "none recorded"),
         ("Tokens in", str(compact(sum(tokens))) if tokens else "not measured"),
         ("Tokens out", str(compact(sum(tokens_out))) if tokens_out else "not measured"),
         ("Mode", conversation.mode),
@@ -83,14 +83,19 @@ def facts(thread: Thread) -> list[tuple[str, str]]:
 
 
 def batch_state(thread: Thread) -> dict[str, str] | None:
-    """A warning where the data an answer rested on was stale: the batch before it had not gone through."""
-    if thread.batch is None or thread.batch.run.status == BatchRun.Status.COMPLETED:
+    """A warning where the data an answer rested on was stale: the batch before it had not gone through by then."""
+    last, begun = thread.batch, thread.conversation.created_at
+    if last is None:
         return None
-    run = thread.batch.run
-    word = {"failed": "failed", "partial": "went through only in part", "running": "was still going"}[run.status]
-    phase = max(thread.batch.phases, key=lambda name: thread.batch.phases[name]) if thread.batch.phases else ""
-    when = timesince(run.started_at, thread.conversation.created_at, depth=1)
-    where = f" Its longest phase was {phase}." if phase and run.status == "failed" else ""
+    if last.run.completed_at is None or last.run.completed_at > begun:
+        word = "was still going"
+    elif last.run.status in (BatchRun.Status.FAILED, BatchRun.Status.PARTIAL):
+        word = "failed" if last.run.status == BatchRun.Status.FAILED else "went through only in part"
+    else:
+        return None
+    when = timesince(last.run.started_at, begun, depth=1)
+    phase = max(last.phases.items(), key=itemgetter(1))[0] if last.phases and word == "failed" else ""
+    where = f" Its longest phase was {phase}." if phase else ""
     return {"tone": "warn", "text": f"The last batch before this, {when} earlier, {word}.{where}"}
 
 
@@ -143,16 +148,21 @@ def _digest(result: str) -> str:
     """A tool's result in a line: "positions 8, as of 2026-11-20"; the length of a list; or its first words."""
     try:
         value = json.loads(result)
-    except ValueError:
+    except (ValueError, RecursionError):
         return result.strip().partition("\n")[0][:LINE]
     if isinstance(value, list):
         return f"{len(value)} items"
     if not isinstance(value, dict):
-        return str(value)[:LINE]
+        return sendable(str(value))[:LINE]
     plain = {name: each for name, each in value.items() if isinstance(each, str | int | float)}
     nested = {name: f"{len(each)}" for name, each in value.items() if isinstance(each, list | dict)}
-    words = ", ".join(f"{name.replace('_', ' ')} {each}" for name, each in {**nested, **plain}.items())
+    words = sendable(", ".join(f"{name.replace('_', ' ')} {each}" for name, each in {**nested, **plain}.items()))
     return words if len(words) <= LINE else f"{words[: LINE - 1].rstrip()}…"
+
+
+def _models(metadata: Any) -> list[str]:
+    named = metadata.get("model") if isinstance(metadata, dict) else None
+    return [str(named)] if named else []
 
 
 def _metadata(metadata: Any) -> Iterator[tuple[str, str]]:

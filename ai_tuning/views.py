@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -27,17 +28,27 @@ def tuning(request: HttpRequest) -> HttpResponse:
     """The conversations of a period, narrowed by search, person, model and rating."""
     period = period_from(request, default=DEFAULT_PERIOD)
     form = ConversationFilterForm(request.GET, models=ai.known_models(period))
-    note = ""
+    notes = form.problems()
     try:
         after = read_cursor(request.GET.get("after", ""))
     except BadCursorError as error:
-        after, note = None, str(error)
-    page = conversation_page(period, form.as_filter(), after)
+        after = None
+        notes.append(str(error))
     return render_part(
         request,
         "ai_tuning/tuning.html",
         "list",
-        {"period": period, "form": form, "page": page, "note": note, "chips": filter_chips(request.GET, FILTERS)},
+        {
+            # A list has nothing to compare with.
+            "period": replace(period, compare_href=""),
+            "form": form,
+            "page": conversation_page(period, form.as_filter(), after),
+            "after": after,
+            "notes": notes,
+            "chips": filter_chips(
+                request.GET, {name: label for name, label in FILTERS.items() if name not in form.errors}
+            ),
+        },
     )
 
 

@@ -210,7 +210,7 @@ def errors_chart(window: Window, by_type: dict[str, list[int]], hrefs: list[str]
         hrefs=hrefs,
         unfinished=window.unfinished,
         total="failed",
-        empty="No request failed in this period.",
+        empty="No request failed in this period." if window.summary.requests else "No requests in this period.",
     )
 
 

@@ -37,12 +37,13 @@ def _read(entry: Any) -> ToolCall:
         return ToolCall(_name(entry) or UNNAMED)
     inner = entry.get("function")
     function: dict[str, Any] = inner if isinstance(inner, dict) else {}
+    durations = (_took(entry.get(key)) for key in ("duration_ms", "latency_ms", "ms"))
     error = entry.get("error")
     return ToolCall(
         _name(entry.get("name")) or _name(function.get("name")) or UNNAMED,
         _text(entry.get("arguments", entry.get("args", entry.get("input", function.get("arguments"))))),
         _text(entry.get("result", entry.get("output"))),
-        next((took for key in ("duration_ms", "latency_ms", "ms") if (took := _took(entry.get(key))) is not None), None),
+        next((took for took in durations if took is not None), None),
         _text(error) if error else "",
     )
 
@@ -64,10 +65,10 @@ def _text(value: Any) -> str:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            return _sendable(value)
-    return _sendable(value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False))
+            return sendable(value)
+    return sendable(value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _sendable(text: str) -> str:
-    # "\\ud800" in stored arguments becomes half a character: PostgreSQL keeps the escape, UTF-8 can't the character.
+def sendable(text: str) -> str:
+    """The text as UTF-8 can carry it: "\\ud800", an escape that PostgreSQL keeps, is half a character once read."""
     return text.encode("utf-8", "replace").decode()

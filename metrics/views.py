@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from activity import conversations
 from metrics import ai, pages
 from metrics.ai import AIFilter
 from sigmasight.lib.charts import tiny_bars
@@ -19,10 +20,14 @@ FILTERS = {"model": "Model", "error": "Error", "tool": "Tool"}
 def ai_metrics(request: HttpRequest) -> HttpResponse:
     """Requests, latency, tokens, errors, models and tools of a period."""
     period = period_from(request)
-    only = AIFilter(**{name: request.GET.get(name, "")[:100] for name in FILTERS})
+    # PostgreSQL takes no NUL in a text; what stands in its place is in no name either.
+    only = AIFilter(**{name: request.GET.get(name, "").strip().replace("\x00", "\ufffd") for name in FILTERS})
     window = pages.look_at(period, only)
     hrefs = pages.bucket_hrefs(period, request.GET)
     errors = ai.errors(period, only, limit=8)
+    slowest = ai.requests(period, only, order="slowest", limit=10)
+    newest = ai.requests(period, only, order="failed" if only.error else "newest", limit=10)
+    told_of = {each.conversation_id for each in errors} | {each.conversation_id for each in slowest + newest}
     chips: list[Chip] = filter_chips(request.GET, FILTERS)
     return render(
         request,
@@ -39,7 +44,8 @@ def ai_metrics(request: HttpRequest) -> HttpResponse:
             "errors": [(each, tiny_bars(each.by_bucket)) for each in errors],
             "models": ai.models(period, only),
             "tools": ai.tools(period, only, requests=window.summary.requests),
-            "slowest": ai.requests(period, only, order="slowest", limit=10),
-            "newest": ai.requests(period, only, order="failed" if only.error else "newest", limit=10),
+            "slowest": slowest,
+            "newest": newest,
+            "kept": conversations.existing(told_of),
         },
     )

@@ -57,9 +57,7 @@ class SampleForm(forms.Form):
 
 
 class SampleFilter(forms.Form):
-    q = forms.CharField(
-        label="Search", required=False, widget=forms.TextInput(attrs={"type": "search", "class": "field"})
-    )
+    q = forms.CharField(label="Search", required=False, widget=forms.TextInput(attrs={"type": "search"}))
     model = forms.ChoiceField(
         label="Model", choices=[("", "Any"), ("a", "gpt-5-mini"), ("b", "claude-sonnet")], required=False
     )

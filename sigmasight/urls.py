@@ -22,6 +22,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin", include("admin_portal.urls")),
 ]
 
+handler500 = "admin_portal.views.errors.server_error"
+
 if settings.DEBUG:
     from sigmasight.styleguide import styleguide
 

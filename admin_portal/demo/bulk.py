@@ -62,9 +62,7 @@ def load_days(plan: Plan, processes: int, report: Callable[[int], None]) -> Stag
         return staged
     connections["default"].close()  # children must not share a connection; metro's holds the lock and is left alone
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_start_child) as pool:
-        waiting: set[Future[tuple[dict[str, int], list[str]]]] = {
-            pool.submit(_load_day, plan, day) for day in days
-        }
+        waiting: set[Future[tuple[dict[str, int], list[str]]]] = {pool.submit(_load_day, plan, day) for day in days}
         try:
             while waiting:
                 done, waiting = wait(waiting, timeout=0.25, return_when=FIRST_COMPLETED)
@@ -183,9 +181,7 @@ def attach_days(cursor: Any, plan: Plan) -> None:
                     sql.Literal(plan.midnight(day + 1).isoformat()),
                 )
             )
-            cursor.execute(
-                sql.SQL("ALTER TABLE {} DROP CONSTRAINT seed_demo_day").format(sql.Identifier(partition))
-            )
+            cursor.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT seed_demo_day").format(sql.Identifier(partition)))
     for table in GATHERED:
         _move(cursor, PREFIX + table, table)
 

@@ -35,7 +35,8 @@ _MEMORIES = (
     ("Prefers figures in euros.", "preference"), ("Wants short answers, table first.", "style"),
     ("Holds no tobacco or weapons on principle.", "constraint"), ("Sold NVDA in May; do not count it.", "fact"),
     ("Files taxes in Germany.", "fact"), ("Writes covered calls monthly, 5 % out of the money.", "strategy"),
-    ("Retires in 2031; draws 3.5 % a year from then.", "goal"), ("Compares with VTI, not with the S&P 500.", "preference"),
+    ("Retires in 2031; draws 3.5 % a year from then.", "goal"),
+    ("Compares with VTI, not with the S&P 500.", "preference"),
     ("Calls the Roth account “the long one”.", "vocabulary"), ("Does not want to be told to see an adviser.", "style"),
 )  # fmt: skip
 _RULES = (
@@ -70,7 +71,7 @@ def write_knowledge(plan: Plan, sink: Sink) -> None:
         changed = min(plan.end, at + dt.timedelta(hours=chance.uniform(0, 3600)))
         content = (
             f"# {title.format(word)}\n\n**{subject}** is {what}.\n\n"
-            f"- It is refreshed every night by `phase_{chance.choice(('3_factors', '4_correlations', '3_snapshots'))}`.\n"
+            f"- Refreshed every night by `phase_{chance.choice(('3_factors', '4_correlations', '3_snapshots'))}`.\n"
             f"- Positions with fewer than {chance.choice((60, 90, 120))} days of prices are left out, and named.\n"
             f"- In answers: give the figure first, then how it came about, then the day it is of.\n\n"
             f"Example: “{subject} of {chance.uniform(0.2, 34):.1f}, as of yesterday’s close.”"
@@ -85,9 +86,10 @@ def write_knowledge(plan: Plan, sink: Sink) -> None:
         text, category = _RULES[number] if rule else chance.choice(_MEMORIES)
         who = None if rule else person(plan.seed, OLDER, chance.randrange(plan.older)).id
         tags = {
-            "category": category, "source": "admin" if rule else chance.choice(("conversation", "conversation", "feedback")),
+            "category": category,
+            "source": "admin" if rule else chance.choice(("conversation", "conversation", "feedback")),
             "confidence": 1.0 if rule else round(chance.uniform(0.55, 0.98), 2),
-        }  # fmt: skip
+        }
         at = plan.start + (plan.end - plan.start) * chance.random()
         scope = "global" if rule else "user"
         sink.add("ai_memories", line(_id(plan, "memory", number), who, scope, text, tags, at))

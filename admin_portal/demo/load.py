@@ -88,7 +88,7 @@ def load(plan: Plan, report: Report, *, bulk: bool, processes: int) -> dict[str,
 def _finish(plan: Plan, counts: dict[str, int], rest: Callable[[Sink], None], *, attach: bool) -> dict[str, int]:
     """Both transactions: metro's inside gondola's, so that it ends first."""
     judged: list[tuple[UUID, dt.datetime]] = []
-    with transaction.atomic(using="default"), connections["default"].cursor() as gondola:
+    with transaction.atomic(using="default"), connections["default"].cursor() as gondola:  # noqa: SIM117
         with transaction.atomic(using="metro"), connections["metro"].cursor() as metro:
             _remove_leftovers(metro, plan.seed)
 
@@ -121,9 +121,7 @@ def _remove_leftovers(cursor: Any, seed: int) -> None:
     """Metro's rows of a run that was killed before gondola had them."""
     low, high = f"{metro_prefix(seed)}-0000-0000-000000000000", f"{metro_prefix(seed)}-ffff-ffff-ffffffffffff"
     for table in METRO:
-        cursor.execute(
-            sql.SQL("DELETE FROM {} WHERE id BETWEEN %s AND %s").format(sql.Identifier(table)), [low, high]
-        )
+        cursor.execute(sql.SQL("DELETE FROM {} WHERE id BETWEEN %s AND %s").format(sql.Identifier(table)), [low, high])
 
 
 def _remember_downs(judged: list[tuple[UUID, dt.datetime]], lines: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,10 @@ class Turn:
     better: str = ""
 
 
+# A question, its answer, and what would have been better ("": nothing).
+Told = tuple[str, str, str]
+
+
 @dataclass(slots=True)
 class Scene:
     """What a topic needs to tell its turn."""
@@ -88,6 +93,9 @@ class Scene:
         return f"{day.day} {day:%B}"
 
 
+Topic = Callable[[Scene], Told]
+
+
 def table(*rows: tuple[Any, ...]) -> str:
     """A Markdown table; the first row is its head, figures stand to the right."""
     head, *body = rows
@@ -100,7 +108,8 @@ class Story:
     """One conversation: its topic decides the first turn, later ones follow up on it."""
 
     def __init__(self, chance: random.Random, chance_of_person: int, midnight: dt.datetime, stale_days: int) -> None:
-        from admin_portal.demo.topics import FOLLOW_UPS, TOPICS
+        from admin_portal.demo.follow_ups import FOLLOW_UPS  # they need what is defined above
+        from admin_portal.demo.topics import TOPICS
 
         self._chance, self._person, self._stale = chance, chance_of_person, stale_days
         self._today = midnight.date()

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from admin_portal.demo.talk import Scene, table
-
-Told = tuple[str, str, str]
-Topic = Callable[[Scene], Told]
+from admin_portal.demo.talk import Scene, Told, Topic, table
 
 
 def beta(scene: Scene) -> Told:
@@ -111,12 +106,16 @@ def dividends(scene: Scene) -> Told:
         f"Your portfolio yields **{held.dividend:.2f} %**, about **{income:,.0f} USD** a year before tax.\n\n"
         + table(
             ("Position", "Yield", "Weight", "A year"),
-            *((p.ticker, f"{p.dividend} %", f"{p.weight} %", f"{held.value * p.weight * p.dividend / 1e4:,.0f}") for p in payers),
+            *(
+                (p.ticker, f"{p.dividend} %", f"{p.weight} %", f"{held.value * p.weight * p.dividend / 1e4:,.0f}")
+                for p in payers
+            ),
         )
         + scene.one_of(
             "\n\nPutting everything into one fund would raise the yield but leave you with value and energy risk only. "
             "A third of it gets most of the income.",
-            f"\n\nThe next payment is from {payers[0].ticker if payers else 'nobody'}, in {scene.chance.randint(4, 40)} days.",
+            f"\n\nThe next payment is from {payers[0].ticker if payers else 'nobody'}, in "
+            f"{scene.chance.randint(4, 40)} days.",
             "\n\nYield is not return: your best position this year pays nothing.",
         )
     )
@@ -208,7 +207,10 @@ def profit(scene: Scene) -> Told:
     total = sum(p.gain * p.weight for p in held.positions) / 100
     answer = (
         f"Unrealised, you are at **{total:+.1f} %** ({held.value * total / 100:+,.0f} USD) as of {scene.as_of}.\n\n"
-        + table(("Position", "Gain", "USD"), *((p.ticker, f"{p.gain:+.1f} %", f"{held.value * p.weight * p.gain / 1e4:+,.0f}") for p in ranked))
+        + table(
+            ("Position", "Gain", "USD"),
+            *((p.ticker, f"{p.gain:+.1f} %", f"{held.value * p.weight * p.gain / 1e4:+,.0f}") for p in ranked),
+        )
         + "\n\nYour broker may show another figure because:\n\n- it counts dividends as gain, this does not;\n"
         "- it uses the last trade, this uses the close;\n- lots are matched first-in, first-out here."
     )
@@ -246,7 +248,10 @@ def stress(scene: Scene) -> Told:
     scene.call("get_factor_exposures", {"market_beta": round(held.beta, 2)}, model="stress")
     loss = held.beta * drop
     said = loss / 2 if scene.flaw == "contradiction" else loss
-    rows = [(f"Equities −{n} %", f"−{held.beta * n:.1f} %", f"−{held.value * held.beta * n / 100:,.0f}") for n in (10, 20, 30)]
+    rows = [
+        (f"Equities −{n} %", f"−{held.beta * n:.1f} %", f"−{held.value * held.beta * n / 100:,.0f}")
+        for n in (10, 20, 30)
+    ]
     answer = (
         f"If equities fell {drop} % you would lose about **{said:.1f} %**.\n\n"
         + table(("Scenario", "Portfolio", "USD"), *rows, ("Rates +1 %", f"−{scene.figure(0.2, 3.4)} %", ""))
@@ -263,7 +268,9 @@ def filing(scene: Scene) -> Told:
         f"Any red flags in the {p.ticker} annual report?",
     )
     found = scene.chance.random() < 0.55
-    scene.call("search_knowledge", {"documents": 3 if found else 0, "best": 0.81 if found else 0.31}, query=f"{p.ticker} 10-Q")
+    scene.call(
+        "search_knowledge", {"documents": 3 if found else 0, "best": 0.81 if found else 0.31}, query=f"{p.ticker} 10-Q"
+    )
     if not found and scene.flaw != "invented":
         answer = (
             f"I have no document on {p.ticker}’s last filing, so I won’t guess. On SEC’s EDGAR it is under form 10-Q; "
@@ -293,7 +300,10 @@ def concentration(scene: Scene) -> Told:
     answer = (
         f"You hold {len(held.positions)} positions, but effectively **{effective:.1f}**: the five largest are "
         f"**{sum(p.weight for p in top):.1f} %**.\n\n"
-        + table(("Position", "Weight", "Since 1 May"), *((p.ticker, f"{p.weight} %", f"{p.weight - p.before:+.1f}") for p in top))
+        + table(
+            ("Position", "Weight", "Since 1 May"),
+            *((p.ticker, f"{p.weight} %", f"{p.weight - p.before:+.1f}") for p in top),
+        )
         + f"\n\nCutting {top[0].ticker} to 10 % would raise the effective number most."
     )
     return question, answer, f"{effective:.1f} effective positions."
@@ -312,8 +322,8 @@ def benchmark(scene: Scene) -> Told:
     a, b = scene.holdings.positions[0], scene.holdings.positions[-1]
     answer = (
         f"You are **{word}** the index: **{mine:+.1f} %** against {index:+.1f} % (to {scene.as_of}, with dividends, "
-        f"before tax).\n\n**What helped:** {a.ticker} ({a.gain:+.1f} %).\n**What cost:** {b.ticker} ({b.gain:+.1f} %) and "
-        f"{scene.holdings.cash} % in cash.\n\n> Time-weighted, so deposits do not count as return."
+        f"before tax).\n\n**What helped:** {a.ticker} ({a.gain:+.1f} %).\n**What cost:** {b.ticker} ({b.gain:+.1f} %) "
+        f"and {scene.holdings.cash} % in cash.\n\n> Time-weighted, so deposits do not count as return."
     )
     right = "ahead of" if mine > index else "behind"
     return question, answer, answer.replace(f"**{word}** the", f"**{right}** the")
@@ -332,8 +342,8 @@ def taxes(scene: Scene) -> Told:
     answer = (
         f"**{losers[0].ticker}** has an unrealised result of {losers[0].gain:+.1f} % (about {amount:,.0f} USD), "
         f"{losers[1].ticker} {losers[1].gain:+.1f} %.\n\n1. Sell the lots with the highest cost first.\n2. Do not buy "
-        "the same security within **30 days** before or after, or the loss is disallowed (wash sale).\n3. A fund of the "
-        "same sector keeps you invested.\n\nThis is about the rule, not about your return; ask your tax adviser."
+        "the same security within **30 days** before or after, or the loss is disallowed (wash sale).\n3. A fund of "
+        "the same sector keeps you invested.\n\nThis is about the rule, not about your return; ask your tax adviser."
     )
     return question, answer, ""
 
@@ -363,49 +373,7 @@ def hedge(scene: Scene) -> Told:
     return question, answer, ""
 
 
-def more_detail(scene: Scene) -> Told:
-    p = scene.chance.choice(scene.holdings.positions[:4])
-    other = scene.holdings.positions[-1]
-    question = scene.one_of(
-        "So what did raise it?", "Which position contributes most?", "And without that one?", "Why?", f"What about {p.ticker}?"
-    )
-    answer = (
-        f"Mostly **{p.ticker}** and {other.ticker}, which added {scene.figure(1.2, 6.4)} points together. "
-        f"{scene.chance.choice(('Eleven smaller holdings', 'Funds', 'Cash and bonds'))} make up the rest."
-    )
-    return question, answer, ""
-
-
-def as_table(scene: Scene) -> Told:
-    rows = [(p.ticker, p.sector, f"{p.weight} %", f"{p.gain:+.1f} %") for p in scene.holdings.positions[:7]]
-    question = scene.one_of("Show it as a table", "table please", "Can you list all of them?")
-    return question, "Here you are:\n\n" + table(("Position", "Sector", "Weight", "Gain"), *rows), ""
-
-
-def other_period(scene: Scene) -> Told:
-    span = scene.one_of("three years", "since March", "the last quarter", "five years")
-    scene.call("get_prices_historical", {"days": 756}, span=span)
-    question = scene.one_of(f"And over {span}?", f"Same for {span}", f"is that different over {span}?")
-    a, b = scene.figure(0.5, 1.6, 2), scene.figure(0.5, 1.6, 2)
-    answer = (
-        f"Over {span} it is **{a}**, against {b} before. {scene.one_of('The change is within noise.', 'Most of it came in spring.')}"
-        f" {scene.chance.randint(180, 1260)} trading days went into it."
-    )
-    return question, answer, ""
-
-
-def thanks(scene: Scene) -> Told:
-    question = scene.one_of("ok thanks", "Great, thank you", "Makes sense. Remind me in December?", "got it")
-    answer = scene.one_of(
-        "You’re welcome. I can’t set reminders, but a saved question on the portfolio page does the same.",
-        "You’re welcome.",
-        "Glad that helped. The figures refresh after tonight’s batch.",
-    )
-    return question, answer, ""
-
-
 TOPICS: tuple[Topic, ...] = (
-    beta, sectors, sectors, factors, dividends, covered_call, rebalance, rebalance, correlation, profit, currency, stress,
-    filing, concentration, benchmark, taxes, hedge,
+    beta, sectors, sectors, factors, dividends, covered_call, rebalance, rebalance, correlation, profit, currency,
+    stress, filing, concentration, benchmark, taxes, hedge,
 )  # fmt: skip
-FOLLOW_UPS: tuple[Topic, ...] = (more_detail, more_detail, as_table, other_period, thanks)

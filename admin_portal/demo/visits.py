@@ -142,7 +142,7 @@ def _ask(today: _Day, one: Person, at: float, words: random.Random | None, *, wi
             session.event(at, "chat.message_sent", one.id, f'{{"conversation_id":"{conversation}"}}')
         turn = story.turn(number) if story else None
         answered, history = _request(today, one, model, conversation, message, at, history, turn, messages)
-        if turn and answered < today.limits[1]:
+        if turn and words and answered < today.limits[1]:
             _voice(today, session, one, message, answered, turn, words)
         at = answered + 8 + chance.expovariate(1 / 55)
     if with_events:
@@ -276,17 +276,16 @@ def _voice(
     message: str,
     answered: float,
     turn: talk.Turn,
-    words: random.Random | None,
+    words: random.Random,
 ) -> None:
-    assert words is not None
     voice: Voice | None = voice_on(words, turn)
     at = answered + 6 + words.expovariate(1 / 45)
     if voice is None or at >= today.limits[1]:
         return
+    identifier = metro_id(today.plan.seed, words.getrandbits(74))
     today.sink.add(
         "ai_feedback",
-        f"{metro_id(today.plan.seed, words.getrandbits(74))}\t{message}\t{voice.rating}\t{field(voice.edited)}\t{field(voice.comment)}"
-        f"\t{today.clock(at)}\n",
+        f"{identifier}\t{message}\t{voice.rating}\t{field(voice.edited)}\t{field(voice.comment)}\t{today.clock(at)}\n",
     )
     session.event(at, "chat.feedback_given", one.id, f'{{"message_id":"{message}","rating":"{voice.rating}"}}')
 

@@ -20,11 +20,7 @@ from ai_tuning.importing.spread import Spread
 from ai_tuning.importing.users import Owners
 from sigmasight.lib.copying import NULL, insert_new, names, stage
 from sigmasight.lib.linefiles import Files, Problems
-from sigmasight.lib.partitions import ensure_days
-from sigmasight.management.importing import Tally
-
-# Time is cut into day partitions: a file with stray dates must not make thousands of them.
-MOST_DAYS = 1000
+from sigmasight.management.importing import Days, Tally
 
 CONVERSATION_COLUMNS = ("id", "user_id", "metadata", "created_at", "updated_at")
 MESSAGE_COLUMNS = (
@@ -47,15 +43,14 @@ class ChatImporter:
     def __init__(self, spread: Spread, owners: Owners, default_model: str = "") -> None:
         self.tally = Tally()
         self._spread, self._owners, self._model = spread, owners, default_model
-        self._days: set[dt.date] = set()
+        self._days = Days(REQUESTS)
         self._noted: set[dt.date] = set()
-        self._in_batch: set[UUID] = set()
 
     def read(self, files: Files, problems: Problems) -> Iterator[Chat]:
         def count() -> None:
             self.tally.read += 1
 
-        return read_chats(files, problems, self._model, count)
+        return read_chats(files, problems, self._model, count, self._days.admit)
 
     def note(self, record: Chat) -> None:
         self._noted.update(at.date() for at in record.times(self._start(record)))
@@ -65,27 +60,18 @@ class ChatImporter:
             cursor.execute("SELECT 1 FROM ai_feedback LIMIT 0")  # away? then nothing is begun
         if strict:
             # In the one transaction their locks would be held until its end.
-            self._ensure(self._noted)
+            self._days.make(self._noted)
 
     @contextmanager
     def one_transaction(self) -> Iterator[None]:
         with transaction.atomic(using="metro"), transaction.atomic(using="default"):
             yield
 
-    def full(self, batch: Sequence[Chat], record: Chat) -> bool:
-        """A conversation that comes twice is compared with what is there: so the first must be written before."""
-        return record.id in self._in_batch or self._note_in_batch(record)
-
-    def _note_in_batch(self, record: Chat) -> bool:
-        self._in_batch.add(record.id)
-        return False
-
     def write(self, batch: list[Chat], problems: Problems) -> None:
-        self._in_batch = set()
         there = self._there(batch)
         starts = {chat.id: self._start(chat, there) for chat in batch}
         times = {chat.id: chat.times(starts[chat.id]) for chat in batch}
-        self._ensure({at.date() for each in times.values() for at in each})
+        self._days.make(at.date() for each in times.values() for at in each)
         with transaction.atomic(using="default"), connections["default"].cursor() as cursor:
             batch = self._without_others(cursor, batch, there, times, problems)
             owners, new_users = self._owners.assign(cursor, [chat for chat in batch if chat.id not in there])
@@ -119,12 +105,6 @@ class ChatImporter:
                 [[chat.id for chat in batch]],
             )
             return {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
-
-    def _ensure(self, days: set[dt.date]) -> None:
-        missing = days - self._days
-        if missing and len(self._days) <= MOST_DAYS:
-            ensure_days(REQUESTS, sorted(missing)[: MOST_DAYS])
-            self._days |= missing
 
     def _without_others(
         self,

@@ -6,13 +6,13 @@ import datetime as dt
 import hashlib
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
 
 from sigmasight.lib.copying import NULL, compact_json, escaped, field
-from sigmasight.lib.linefiles import BadLine, Files, Line, Problems, kind_of, object_of
+from sigmasight.lib.linefiles import Files, Line, LineError, Problems, kind_of, object_of
 from sigmasight.lib.values import mapping, moment, text, whole, words
 
 # Every id made here is a uuid5 under it, so that reading a file again finds what is there.
@@ -74,6 +74,10 @@ class Chat:
     share: float
 
     @property
+    def key(self) -> UUID:
+        return self.id
+
+    @property
     def lasting(self) -> dt.timedelta:
         """From the first message to the feedback, where nothing of it is dated."""
         return dt.timedelta(seconds=sum(said.gap for said in self.messages) + (self.voice.delay if self.voice else 0))
@@ -91,44 +95,55 @@ class Chat:
         return found
 
 
-def read_chats(files: Files, problems: Problems, default_model: str, count: Any) -> Iterator[Chat]:
-    """The conversations of the files; lines that are none are reported. Calls `count()` for each line."""
+def read_chats(
+    files: Files, problems: Problems, default_model: str, count: Callable[[], None], admit: Callable[[dt.date], None]
+) -> Iterator[Chat]:
+    """The conversations of the files; lines that are none are reported.
+
+    Calls `count()` for each line, and `admit(day)` for each day that messages carry: it may raise LineError.
+    """
     for line in files.lines():
         count()
         try:
-            yield parse_chat(line, default_model)
-        except BadLine as error:
+            chat = parse_chat(line, default_model)
+            for at in (chat.given, *(said.given for said in chat.messages)):
+                if at is not None:
+                    admit(at.date())
+            yield chat
+        except LineError as error:
             problems.report(line.file, line.number, str(error))
         except RecursionError:
             problems.report(line.file, line.number, "The JSON is nested too deep. Flatten it.")
 
 
 def parse_chat(line: Line, default_model: str = "") -> Chat:
-    """The conversation of a line. Raises BadLine."""
+    """The conversation of a line. Raises LineError."""
     found = object_of(line)
     given = found.get("messages")
     if not isinstance(given, list):
         said = "there is none" if given is None else f"it is {kind_of(given)}"
-        raise BadLine(f"“messages” must be a list of messages, and {said}.")
+        raise LineError(f"“messages” must be a list of messages, and {said}.")
     if not given:
-        raise BadLine("“messages” is empty: there is nothing to import.")
+        raise LineError("“messages” is empty: there is nothing to import.")
     for place, message in enumerate(given, 1):
         if not isinstance(message, dict):
-            raise BadLine(f"Message {place} must be an object, and is {kind_of(message)}.")
+            raise LineError(f"Message {place} must be an object, and is {kind_of(message)}.")
     model = _model(found, "") or default_model
     metadata = dict(mapping(found, "metadata"))
     identifier = found.get("id")
     if identifier is not None and (isinstance(identifier, bool) or not isinstance(identifier, str | int)):
-        raise BadLine(f"“id” must be a text or a number, and is {kind_of(identifier)}.")
+        raise LineError(f"“id” must be a text or a number, and is {kind_of(identifier)}.")
     key = _key(identifier, model, given)
     conversation = uuid5(NAMESPACE, key)
     chance = random.Random(key)  # noqa: S311
     messages = _messages(found, given, conversation, model, chance)
-    metadata |= {name: value for name, value in (("model", model), ("import_id", identifier)) if value not in ("", None)}
+    metadata |= {
+        name: value for name, value in (("model", model), ("import_id", identifier)) if value not in ("", None)
+    }
     try:
         shown = escaped(compact_json(metadata))
     except ValueError:
-        raise BadLine("“metadata” holds a number that is too big to be stored. Write it as a text.") from None
+        raise LineError("“metadata” holds a number that is too big to be stored. Write it as a text.") from None
     share = int.from_bytes(hashlib.blake2b(conversation.bytes, digest_size=7).digest()) / 2**56
     return Chat(
         line.file,
@@ -165,8 +180,8 @@ def _messages(
         try:
             # What is measured for the whole line belongs to its last answer.
             messages.append(_message(message, number, found if number == last else {}, conversation, model, chance))
-        except BadLine as error:
-            raise BadLine(f"Message {number + 1}: {error}") from None
+        except LineError as error:
+            raise LineError(f"Message {number + 1}: {error}") from None
     return tuple(messages)
 
 
@@ -181,15 +196,15 @@ def _message(
     named = message.get("role")
     role = _ROLES.get(named) if isinstance(named, str) else None
     if role is None:
-        raise BadLine(f"its role is {json.dumps(named)[:60]}; it must be one of {', '.join(_ROLES)}.")
+        raise LineError(f"its role is {json.dumps(named)[:60]}; it must be one of {', '.join(_ROLES)}.")
     content = _content(message)
     calls = _calls(message) if role == "assistant" else []
     if content is None and not calls and role != "assistant":
-        raise BadLine("it has no content.")
+        raise LineError("it has no content.")
     if role == "assistant":
         model = _model(message, model)
         if not model:
-            raise BadLine("nobody says which model answered. Add “model” to the line, or give --model NAME.")
+            raise LineError("nobody says which model answered. Add “model” to the line, or give --model NAME.")
     elif role == "tool":
         calls = [_answered(message)]
     metered = message if mapping(message, "usage") else of_line
@@ -213,7 +228,7 @@ def _message(
     try:
         stored = escaped(compact_json(calls)) if calls else NULL
     except ValueError:
-        raise BadLine("its tool calls hold a number that is too big to be stored. Write it as a text.") from None
+        raise LineError("its tool calls hold a number that is too big to be stored. Write it as a text.") from None
     return Said(
         uuid5(conversation, f"message {number}"),
         role,
@@ -238,7 +253,7 @@ def _content(message: dict[str, Any]) -> str | None:
     if isinstance(content, str | int | float):
         return words(message, "content")
     if not isinstance(content, list):
-        raise BadLine(f"“content” must be a text or a list of parts, and is {kind_of(content)}.")
+        raise LineError(f"“content” must be a text or a list of parts, and is {kind_of(content)}.")
     return "\n\n".join(filter(None, map(_part, content)))
 
 
@@ -246,13 +261,13 @@ def _part(part: Any) -> str:
     if isinstance(part, str):
         return part
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-        raise BadLine("each part of “content” must be a text or an object with a “type”.")
+        raise LineError("each part of “content” must be a text or an object with a “type”.")
     kind = part["type"]
     for key in ("text", "refusal"):
         if isinstance(part.get(key), str):
             return str(part[key])
     if kind in ("text", "input_text", "output_text"):
-        raise BadLine(f"a part of type {kind} has no “text”.")
+        raise LineError(f"a part of type {kind} has no “text”.")
     source = part.get("image_url")
     address = source.get("url") if isinstance(source, dict) else source
     if isinstance(address, str) and not address.startswith("data:"):
@@ -267,15 +282,15 @@ def _calls(message: dict[str, Any]) -> list[dict[str, Any]]:
         older = message.get("function_call")
         given = [] if older is None else [{"function": older}]
     if not isinstance(given, list):
-        raise BadLine(f"“tool_calls” must be a list, and is {kind_of(given)}.")
+        raise LineError(f"“tool_calls” must be a list, and is {kind_of(given)}.")
     calls = []
     for call in given:
         if not isinstance(call, dict):
-            raise BadLine(f"each of “tool_calls” must be an object, and one is {kind_of(call)}.")
+            raise LineError(f"each of “tool_calls” must be an object, and one is {kind_of(call)}.")
         function = call.get("function", call)
         name = function.get("name") if isinstance(function, dict) else None
         if not isinstance(name, str) or not name:
-            raise BadLine("one of “tool_calls” has no function name.")
+            raise LineError("one of “tool_calls” has no function name.")
         found: dict[str, Any] = {"name": name}
         if isinstance(call.get("id"), str):
             found["id"] = call["id"]
@@ -312,9 +327,9 @@ def _user(found: dict[str, Any]) -> str | None:
     if given is None or given == "":
         return None
     if not isinstance(given, str):
-        raise BadLine(f"“user” must be an e-mail address, a name or a UUID, and is {kind_of(given)}.")
+        raise LineError(f"“user” must be an e-mail address, a name or a UUID, and is {kind_of(given)}.")
     if len(given) > 200:
-        raise BadLine("“user” has more than 200 characters. Give an e-mail address, a name or a UUID.")
+        raise LineError("“user” has more than 200 characters. Give an e-mail address, a name or a UUID.")
     return given.strip() or None
 
 
@@ -323,15 +338,15 @@ def _voice(found: dict[str, Any], messages: tuple[Said, ...]) -> Voice | None:
     if given is None:
         return None
     if not isinstance(given, dict):
-        raise BadLine(f"“feedback” must be an object, and is {kind_of(given)}.")
+        raise LineError(f"“feedback” must be an object, and is {kind_of(given)}.")
     if not given:
         return None
     rating = given.get("rating")
     if rating not in ("up", "down"):
-        raise BadLine(f"“feedback.rating” is {json.dumps(rating)[:60]}; it must be “up” or “down”.")
+        raise LineError(f"“feedback.rating” is {json.dumps(rating)[:60]}; it must be “up” or “down”.")
     answer = next((said for said in reversed(messages) if said.role == "assistant"), None)
     if answer is None:
-        raise BadLine("There is feedback, but no answer (role assistant) that it could be on.")
+        raise LineError("There is feedback, but no answer (role assistant) that it could be on.")
     identifier = uuid5(answer.id, "feedback")
     columns = f"{rating}\t{field(words(given, 'edited_text'))}\t{field(words(given, 'comment'))}"
     return Voice(identifier, answer.id, columns, moment(given, *_WHEN), round(12 + identifier.bytes[0] * 1.1, 1))

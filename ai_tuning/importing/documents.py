@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from django.db import connections, transaction
 from ai_tuning.importing.chats import NAMESPACE
 from ai_tuning.models import EMBEDDING_DIMENSIONS
 from sigmasight.lib.copying import compact_json, insert_new, line
-from sigmasight.lib.linefiles import BadLine, Files, Line, Problems, kind_of, object_of
+from sigmasight.lib.linefiles import Files, Line, LineError, Problems, kind_of, object_of
 from sigmasight.lib.values import mapping, moment, text
 from sigmasight.management.importing import Tally
 
@@ -32,22 +32,23 @@ class Page:
 
     size: int
     row: str
+    key: None = None
 
 
 def parse_document(found: Line, default_scope: str, now: dt.datetime) -> Page:
-    """The document of a line. Raises BadLine. It is known by its `id`, or else by scope, title and content."""
+    """The document of a line. Raises LineError. It is known by its `id`, or else by scope, title and content."""
     given = object_of(found)
     scope = text(given, "scope", longest=100) or default_scope
     title, content = text(given, "title", longest=500), text(given, "content")
     if not scope:
-        raise BadLine("“scope” is missing. Add it to the line, or give --scope NAME.")
+        raise LineError("“scope” is missing. Add it to the line, or give --scope NAME.")
     if not title:
-        raise BadLine("“title” is missing. A document needs one.")
+        raise LineError("“title” is missing. A document needs one.")
     if not content:
-        raise BadLine("“content” is missing. A document without words is nothing to retrieve.")
+        raise LineError("“content” is missing. A document without words is nothing to retrieve.")
     identifier = given.get("id")
     if identifier is not None and (isinstance(identifier, bool) or not isinstance(identifier, str | int)):
-        raise BadLine(f"“id” must be a text or a number, and is {kind_of(identifier)}.")
+        raise LineError(f"“id” must be a text or a number, and is {kind_of(identifier)}.")
     known_by = [scope, title, content] if identifier is None else [identifier]
     key = hashlib.sha256(json.dumps(known_by).encode()).hexdigest()
     metadata = mapping(given, "metadata")
@@ -56,7 +57,7 @@ def parse_document(found: Line, default_scope: str, now: dt.datetime) -> Page:
     try:
         compact_json(metadata)
     except ValueError:
-        raise BadLine("“metadata” holds a number that is too big to be stored. Write it as a text.") from None
+        raise LineError("“metadata” holds a number that is too big to be stored. Write it as a text.") from None
     created = moment(given, "created_at") or now
     row = line(
         uuid5(NAMESPACE, f"document {key}"),
@@ -76,19 +77,19 @@ def _embedding(given: dict[str, Any]) -> str | None:
     if vector is None:
         return None
     if not isinstance(vector, list):
-        raise BadLine(f"“embedding” must be a list of {EMBEDDING_DIMENSIONS:,} numbers, and is {kind_of(vector)}.")
+        raise LineError(f"“embedding” must be a list of {EMBEDDING_DIMENSIONS:,} numbers, and is {kind_of(vector)}.")
     if len(vector) != EMBEDDING_DIMENSIONS:
-        raise BadLine(
+        raise LineError(
             f"“embedding” has {len(vector):,} numbers, and {EMBEDDING_DIMENSIONS:,} are wanted "
             "(text-embedding-3-small). Leave it out to have it computed later."
         )
     for place, value in enumerate(vector, 1):
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise BadLine(f"Number {place} of “embedding” is {kind_of(value)}.")
+            raise LineError(f"Number {place} of “embedding” is {kind_of(value)}.")
         if not math.isfinite(value) or abs(value) > _LARGEST:
-            raise BadLine(f"Number {place} of “embedding” is too big for a four-byte float.")
+            raise LineError(f"Number {place} of “embedding” is too big for a four-byte float.")
     if not any(vector):
-        raise BadLine("“embedding” is all zeros, which has no direction. Leave it out to have it computed later.")
+        raise LineError("“embedding” is all zeros, which has no direction. Leave it out to have it computed later.")
     return "[" + ",".join(map(repr, vector)) + "]"
 
 
@@ -106,7 +107,7 @@ class DocumentImporter:
             self.tally.read += 1
             try:
                 yield parse_document(found, self._scope, self._now)
-            except BadLine as error:
+            except LineError as error:
                 problems.report(found.file, found.number, str(error))
             except RecursionError:
                 problems.report(found.file, found.number, "The JSON is nested too deep. Flatten it.")
@@ -121,9 +122,6 @@ class DocumentImporter:
     def one_transaction(self) -> Iterator[None]:
         with transaction.atomic(using="metro"):
             yield
-
-    def full(self, batch: Sequence[Page], record: Page) -> bool:
-        return False
 
     def write(self, batch: list[Page], problems: Problems) -> None:
         with transaction.atomic(using="metro"), connections["metro"].cursor() as cursor:

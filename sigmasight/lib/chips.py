@@ -9,6 +9,9 @@ from django.http import QueryDict
 
 from sigmasight.lib.periods import PAGE_KEYS
 
+# Characters of a value that a chip shows.
+SHOWN = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Chip:
@@ -30,5 +33,6 @@ def filter_chips(query: QueryDict, labels: Mapping[str, str]) -> list[Chip]:
         rest = query.copy()
         for key in (name, *PAGE_KEYS):
             rest.pop(key, None)
-        chips.append(Chip(f"{label}: {value}", "?" + rest.urlencode()))
+        shown = value if len(value) <= SHOWN else f"{value[: SHOWN - 1]}…"
+        chips.append(Chip(f"{label}: {shown}", "?" + rest.urlencode()))
     return chips

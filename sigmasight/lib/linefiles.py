@@ -17,13 +17,14 @@ from typing import IO, Any, BinaryIO
 LONGEST_LINE = 16 * 1024 * 1024
 SHOWN = 20
 STDIN = "-"
+_GZIP = b"\x1f\x8b"
 
 
-class BadLine(ValueError):
+class LineError(ValueError):
     """What is wrong with a line, in a sentence that says what to do."""
 
 
-class BadFile(Exception):
+class FileError(Exception):
     """A file that can't be read at all, in a sentence that says what to do."""
 
 
@@ -72,13 +73,12 @@ class Files:
     _spool: str | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        if self.names.count(STDIN) > 1:
-            raise BadFile("Standard input (-) can be read only once.")
+        self.names = list(dict.fromkeys(self.names))
         for name in self.names:
             if name != STDIN and not Path(name).is_file():
-                raise BadFile(f"There is no file {name}.")
+                raise FileError(f"There is no file {name}.")
             if name != STDIN and not os.access(name, os.R_OK):
-                raise BadFile(f"{name} can’t be read: you have no permission to.")
+                raise FileError(f"{name} can’t be read: you have no permission to.")
         if STDIN in self.names and self.again:
             self._spool = self._keep_stdin()
         self.size = None
@@ -92,7 +92,7 @@ class Files:
             self._spool = None
 
     def lines(self) -> Iterator[Line]:
-        """Every line that is not blank, from the first file's first. Raises BadFile where a file breaks off."""
+        """Every line that is not blank, from the first file's first. Raises FileError where a file breaks off."""
         self.position = 0
         for name in self.names:
             before = self.position
@@ -104,9 +104,9 @@ class Files:
                         if line is None or line.strip():
                             yield Line(shown, number, line)
                 except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-                    raise BadFile(f"{shown} is no whole gzip file ({error}): fetch it again.") from error
+                    raise FileError(f"{shown} is no whole gzip file ({error}): fetch it again.") from error
                 except OSError as error:
-                    raise BadFile(f"{shown} can’t be read on: {error.strerror or error}.") from error
+                    raise FileError(f"{shown} can’t be read on: {error.strerror or error}.") from error
                 if raw.seekable():
                     self.position = before + raw.tell()
 
@@ -115,11 +115,11 @@ class Files:
 
     def _open(self, name: str) -> _Opened:
         if name == STDIN and not self._spool:
-            stream = self.stdin or sys.stdin.buffer
-            return _Opened(stream, stream, own=False)
-        raw = open(self._path(name), "rb")
-        packed = name.endswith(".gz") or (name == STDIN and raw.peek(2)[:2] == b"\x1f\x8b")
-        return _Opened(raw, gzip.GzipFile(fileobj=raw) if packed else raw, own=True)
+            raw: Any = self.stdin or sys.stdin.buffer
+        else:
+            raw = open(self._path(name), "rb")  # noqa: SIM115 — _Opened closes it
+        packed = name.endswith(".gz") or (hasattr(raw, "peek") and raw.peek(2)[:2] == _GZIP)
+        return _Opened(raw, gzip.GzipFile(fileobj=raw) if packed else raw, own=name != STDIN or bool(self._spool))
 
     def _keep_stdin(self) -> str:
         with tempfile.NamedTemporaryFile("wb", prefix="import-", delete=False) as spool:
@@ -157,32 +157,34 @@ def _split(stream: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
 
 
 def text_of(line: Line) -> str:
-    """The line as text. Raises BadLine where it is too long or not UTF-8."""
+    """The line as text. Raises LineError where it is too long or not UTF-8."""
     if line.raw is None:
-        raise BadLine(f"The line is longer than {LONGEST_LINE >> 20} MiB. Split it, or leave out attached files.")
+        raise LineError(f"The line is longer than {LONGEST_LINE >> 20} MiB. Split it, or leave out attached files.")
     try:
         return line.raw.decode()
     except UnicodeDecodeError as error:
-        raise BadLine(
+        raise LineError(
             f"Not UTF-8: byte 0x{line.raw[error.start]:02X} at {error.start + 1}. Save the file as UTF-8."
         ) from error
 
 
 def object_of(line: Line) -> dict[str, Any]:
-    """The line as a JSON object whose every text PostgreSQL can store. Raises BadLine."""
+    """The line as a JSON object whose every text PostgreSQL can store. Raises LineError."""
     text = text_of(line)
     try:
         found = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise BadLine(f"Not JSON: {error.msg} at character {error.pos + 1}. One whole object is wanted per line.") from error
+        raise LineError(
+            f"Not JSON: {error.msg} at character {error.pos + 1}. One whole object is wanted per line."
+        ) from error
     except RecursionError as error:
-        raise BadLine("The JSON is nested too deep. Flatten it.") from error
-    except BadLine:
+        raise LineError("The JSON is nested too deep. Flatten it.") from error
+    except LineError:
         raise
     except ValueError as error:
-        raise BadLine(f"A number in it is too long to be one ({error}). Write it as a string.") from error
+        raise LineError(f"A number in it is too long to be one ({error}). Write it as a string.") from error
     if not isinstance(found, dict):
-        raise BadLine(f"A JSON object is wanted, and this is {kind_of(found)}. Write {{…}}, one per line.")
+        raise LineError(f"A JSON object is wanted, and this is {kind_of(found)}. Write {{…}}, one per line.")
     # Only an escape can bring these in: looking for it first spares nearly every line the walk.
     if "\\u0000" in text or "\\ud" in text or "\\uD" in text:
         check_text(found)
@@ -190,14 +192,14 @@ def object_of(line: Line) -> dict[str, Any]:
 
 
 def check_text(value: Any, where: str = "") -> None:
-    """Raises BadLine where a text holds what PostgreSQL can't store: NUL, or half of a surrogate pair."""
+    """Raises LineError where a text holds what PostgreSQL can't store: NUL, or half of a surrogate pair."""
     if isinstance(value, str):
         if "\x00" in value:
-            raise BadLine(f"{where or 'A text'} holds a NUL character (\\u0000), which can’t be stored. Remove it.")
+            raise LineError(f"{where or 'A text'} holds a NUL character (\\u0000), which can’t be stored. Remove it.")
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise BadLine(
+            raise LineError(
                 f"{where or 'A text'} holds half a surrogate pair (\\u{ord(value[error.start]):04x}), which is no "
                 "character. Remove it or complete the pair."
             ) from error
@@ -218,11 +220,11 @@ def kind_of(value: Any) -> str:
         return "true or false"
     if isinstance(value, int | float):
         return "a number"
-    return {str: "a text", list: "a list", dict: "an object"}.get(type(value), type(value).__name__)
+    return "a text" if isinstance(value, str) else "a list" if isinstance(value, list) else "an object"
 
 
 def _no_constant(name: str) -> Any:
-    raise BadLine(f"{name} is no JSON value. Write null where a number is not known.")
+    raise LineError(f"{name} is no JSON value. Write null where a number is not known.")
 
 
 def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from typing import Any
 
-from sigmasight.lib.linefiles import BadLine, kind_of
+from sigmasight.lib.linefiles import LineError, kind_of
 
 LARGEST = 2_147_483_647
 EARLIEST, LATEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
@@ -20,9 +20,9 @@ def text(found: dict[str, Any], key: str, *, longest: int | None = None) -> str 
     if value is None:
         return None
     if not isinstance(value, str):
-        raise BadLine(f"“{key}” must be a text, and is {kind_of(value)}.")
+        raise LineError(f"“{key}” must be a text, and is {kind_of(value)}.")
     if longest is not None and len(value) > longest:
-        raise BadLine(f"“{key}” has {len(value):,} characters, and {longest} is the most. Shorten it.")
+        raise LineError(f"“{key}” has {len(value):,} characters, and {longest} is the most. Shorten it.")
     return value
 
 
@@ -39,9 +39,9 @@ def whole(found: dict[str, Any], *keys: str) -> int | None:
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise BadLine(f"“{key}” must be a number, and is {kind_of(value)}.")
+            raise LineError(f"“{key}” must be a number, and is {kind_of(value)}.")
         if not 0 <= value <= LARGEST:
-            raise BadLine(f"“{key}” must be between 0 and {LARGEST:,}, and is {str(value)[:40]}.")
+            raise LineError(f"“{key}” must be between 0 and {LARGEST:,}, and is {str(value)[:40]}.")
         return round(value)
     return None
 
@@ -52,7 +52,7 @@ def mapping(found: dict[str, Any], key: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise BadLine(f"“{key}” must be an object, and is {kind_of(value)}.")
+        raise LineError(f"“{key}” must be an object, and is {kind_of(value)}.")
     return value
 
 
@@ -63,7 +63,7 @@ def moment(found: dict[str, Any], *keys: str) -> dt.datetime | None:
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise BadLine(f"“{key}” must be a time, and is {kind_of(value)}.")
+            raise LineError(f"“{key}” must be a time, and is {kind_of(value)}.")
         return as_moment(value, f"“{key}”")
     return None
 
@@ -78,7 +78,7 @@ def as_moment(value: int | float | str, name: str, zone: dt.tzinfo = dt.UTC) -> 
             number = float(value)
             read = dt.datetime.fromtimestamp(number / 1000 if number >= _MILLISECONDS_FROM else number, dt.UTC)
     except (ValueError, OverflowError, OSError):
-        raise BadLine(f"{name} is no time: “{str(value)[:60]}”. Write it as 2026-11-22T08:00:00Z.") from None
+        raise LineError(f"{name} is no time: “{str(value)[:60]}”. Write it as 2026-11-22T08:00:00Z.") from None
     if not EARLIEST <= read < LATEST:
-        raise BadLine(f"{name} is {read:%Y-%m-%d}, and only times from 2000 to 2099 are taken. Check its unit.")
+        raise LineError(f"{name} is {read:%Y-%m-%d}, and only times from 2000 to 2099 are taken. Check its unit.")
     return read

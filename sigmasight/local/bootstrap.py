@@ -28,6 +28,7 @@ LOG = BASE / ".local" / "log" / "setup.log"
 HALF_MADE = ".half-made"
 STAMP = ".sigmasight.json"
 NEEDED_MB = 800  # the environment with the test tools, and pip's own scratch space
+START_MB = 100
 
 SETS = {
     "run": ("requirements-local.txt",),
@@ -109,6 +110,16 @@ def is_ready(name: str) -> bool:
     return is_whole() and any(held.get(each) == digest(each) for each in (name, *COVERED_BY[name]))
 
 
+def check_disk(what_needs: str, needed: int) -> None:
+    """Raise Problem where fewer megabytes than `needed` are free."""
+    free = shutil.disk_usage(BASE).free // 1_000_000
+    if free < needed:
+        raise Problem(
+            f"The disk that holds {BASE} has {free} MB free and {what_needs} {needed} MB: free some space on it, then "
+            "start again."
+        )
+
+
 def make_venv(log: TextIO) -> None:
     """An environment with pip, from this interpreter."""
     try:
@@ -120,12 +131,7 @@ def make_venv(log: TextIO) -> None:
             f"{sys.executable} comes without venv and ensurepip: install them (Debian and Ubuntu: apt install "
             f"python{version}-venv), or name another Python ≥ 3.11, as in `make PYTHON=/path/to/python3 run`."
         ) from error
-    free = shutil.disk_usage(BASE).free // 1_000_000
-    if free < NEEDED_MB:
-        raise Problem(
-            f"The disk that holds {BASE} has {free} MB free and the packages need {NEEDED_MB} MB: free some space on "
-            "it, then start again."
-        )
+    check_disk("the packages need", NEEDED_MB)
     if VENV.is_symlink() or VENV.exists():
         shutil.rmtree(VENV)
     VENV.mkdir()
@@ -261,6 +267,8 @@ def show(text: str, passing: bool = False) -> None:
 
 def prepare(name: str) -> None:
     """Have the environment hold the set `name`, doing only what is missing."""
+    if name == "run" and len(unneeded()) < len(EMBEDDED):
+        check_disk("a start needs", START_MB)  # before Django wants to write its secret key
     if is_ready(name):
         return
     LOG.parent.mkdir(parents=True, exist_ok=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -12,18 +13,25 @@ from typing import Any, Generic, Protocol, TypeVar
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, Error, InterfaceError, OperationalError
 
-from sigmasight.lib.linefiles import SHOWN, BadFile, Files, Problems
-from sigmasight.management.progress import Meter
+from sigmasight.lib.linefiles import SHOWN, FileError, Files, LineError, Problems
+from sigmasight.lib.partitions import ensure_days
+from sigmasight.management.progress import Meter, stream_of
 
 # A batch ends at so many bytes of input, however few lines that is: memory stays flat with long lines too.
 BATCH_BYTES = 8 * 1024 * 1024
+MOST_DAYS = 1000
 
 
 class Record(Protocol):
-    """What an importer makes of a line."""
+    """What an importer makes of a line. `size`: bytes of input. `key`: two of one key are never in the same batch;
+    None: it doesn't matter.
+    """
 
     @property
     def size(self) -> int: ...
+
+    @property
+    def key(self) -> object: ...
 
 
 R = TypeVar("R", bound=Record)
@@ -41,6 +49,33 @@ class Tally:
         """Counts `added` new rows of `of` that were offered to the table."""
         self.added[table] = self.added.get(table, 0) + added
         self.present[table] = self.present.get(table, 0) + of - added
+
+
+class Days:
+    """The day partitions of a raw table that an import needs: made in time, and not by the thousand."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._admitted: set[dt.date] = set()
+        self._made: set[dt.date] = set()
+
+    def admit(self, day: dt.date) -> None:
+        """Raises LineError for the day that would be one too many: each is a partition of the table."""
+        if day in self._admitted:
+            return
+        if len(self._admitted) >= MOST_DAYS:
+            raise LineError(
+                f"{day} would be one day more than the {MOST_DAYS:,} that one import may span. Check the times, or "
+                "split the file."
+            )
+        self._admitted.add(day)
+
+    def make(self, days: Iterable[dt.date]) -> None:
+        """Makes the partitions that are missing."""
+        missing = set(days) - self._made
+        if missing:
+            ensure_days(self._table, missing)
+            self._made |= missing
 
 
 class Importer(Protocol[R]):
@@ -63,10 +98,6 @@ class Importer(Protocol[R]):
 
     def one_transaction(self) -> AbstractContextManager[Any]:
         """One transaction round everything, on each database written to."""
-        ...
-
-    def full(self, batch: Sequence[R], record: R) -> bool:
-        """Whether the record must not be in the same batch."""
         ...
 
     def write(self, batch: list[R], problems: Problems) -> None:
@@ -110,7 +141,7 @@ class ImportCommand(BaseCommand, Generic[R]):
             files = Files(options["files"], again=options["strict"] or self.reads_twice(options))
             importer = self.make_importer(options, files)
             self._run(importer, files, problems, options)
-        except BadFile as error:
+        except FileError as error:
             problems.close()
             raise CommandError(f"{error}{self._so_far(importer, options)}") from error
         except (OperationalError, InterfaceError) as error:
@@ -120,7 +151,9 @@ class ImportCommand(BaseCommand, Generic[R]):
             ) from error
         except DatabaseError as error:
             problems.close()
-            raise CommandError(f"The database refused a row: {_words(error)}.{self._so_far(importer, options)}") from error
+            raise CommandError(
+                f"The database refused a row: {_words(error)}.{self._so_far(importer, options)}"
+            ) from error
         except KeyboardInterrupt:
             problems.close()
             raise CommandError(f"Stopped.{self._so_far(importer, options)}", returncode=130) from None
@@ -154,14 +187,15 @@ class ImportCommand(BaseCommand, Generic[R]):
         importer.prepare(strict=strict)
         with importer.one_transaction() if strict else nullcontext():
             batch: list[R] = []
+            keys: set[object] = set()
             size = 0
             for record in self._progress("Importing", importer, files, problems, options):
-                if batch and (
-                    len(batch) >= options["batch_size"] or size >= BATCH_BYTES or importer.full(batch, record)
-                ):
+                if len(batch) >= options["batch_size"] or size >= BATCH_BYTES or record.key in keys:
                     importer.write(batch, problems)
-                    batch, size = [], 0
+                    batch, keys, size = [], set(), 0
                 batch.append(record)
+                if record.key is not None:
+                    keys.add(record.key)
                 size += record.size
             if batch:
                 importer.write(batch, problems)
@@ -174,7 +208,7 @@ class ImportCommand(BaseCommand, Generic[R]):
     def _progress(
         self, label: str, importer: Importer[R], files: Files, problems: Problems, options: dict[str, Any]
     ) -> Iterator[R]:
-        out = self.stdout._out if options["verbosity"] else None  # type: ignore[attr-defined]
+        out = stream_of(self.stdout) if options["verbosity"] else None
         with Meter(label, files.size, out) as meter:
             self._meter = meter
             try:

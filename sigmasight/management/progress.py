@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 PLAIN_EVERY = 5.0  # seconds
+
+
+def stream_of(wrapper: Any) -> IO[str]:
+    """What Django's wrapper of a command's output writes to: it would end each piece with a line end."""
+    return cast("IO[str]", getattr(wrapper, "_out", wrapper))
 
 
 class Meter:

@@ -336,6 +336,12 @@ def pagination(
 # ---- forms ----
 
 
+@register.simple_tag
+def control(bound: BoundField) -> SafeString:
+    """Only the control of a form field, in the look's clothes; a label must stand beside it."""
+    return bound.as_widget(attrs={"class": f"field {bound.field.widget.attrs.get('class', '')}".strip()})
+
+
 @register.inclusion_tag("components/field.html")
 def field(bound: BoundField, label: str = "", grow: bool = False, **attrs: Any) -> dict[str, Any]:
     """A form field with its label, help and errors, tied together for assistive technology.

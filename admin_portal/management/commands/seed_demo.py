@@ -13,7 +13,7 @@ from rich.table import Table
 
 from admin_portal.demo import load
 from admin_portal.demo.plan import Plan, make_plan
-from sigmasight.management.progress import Meter
+from sigmasight.management.progress import Meter, stream_of
 
 BULK_FROM = 1_500_000
 
@@ -69,7 +69,8 @@ class Command(BaseCommand):
             self._run(options)
         except Error as error:
             raise CommandError(
-                f"A database refused: {str(error).strip().rstrip('.')}. Nothing was added; run it again once that is mended."
+                f"A database refused: {str(error).strip().rstrip('.')}. Nothing was added; run it again once that is "
+                "mended."
             ) from error
         except KeyboardInterrupt:
             raise CommandError("Stopped; nothing was added.", returncode=130) from None
@@ -106,7 +107,7 @@ class Command(BaseCommand):
     def _load(self, plan: Plan, options: dict[str, Any], *, quiet: bool) -> None:
         expected = plan.raw_rows
         began = time.monotonic()
-        with Meter("Demo month", expected, None if quiet else self.stdout._out) as meter:  # type: ignore[attr-defined]
+        with Meter("Demo month", expected, None if quiet else stream_of(self.stdout)) as meter:
             counts = load.load(
                 plan,
                 lambda rows: meter.advance_to(rows, rows),
@@ -117,12 +118,14 @@ class Command(BaseCommand):
         load.analyze(counts)
         if quiet:
             return
-        table = Table("Table", title=f"{plan.start:%Y-%m-%d %H:%M} to {plan.end:%Y-%m-%d %H:%M} UTC", title_justify="left")
+        table = Table(
+            "Table", title=f"{plan.start:%Y-%m-%d %H:%M} to {plan.end:%Y-%m-%d %H:%M} UTC", title_justify="left"
+        )
         table.add_column("Rows", justify="right")
         for name, count in counts.items():
             table.add_row(name, f"{count:,}")
         total = sum(counts.values())
         table.add_section()
         table.add_row("all", f"{total:,}")
-        Console(file=self.stdout._out).print(table)  # type: ignore[attr-defined]
+        Console(file=stream_of(self.stdout)).print(table)
         self.stdout.write(f"{total:,} rows in {seconds:.1f} s, {total / seconds:,.0f} a second. See /admin")

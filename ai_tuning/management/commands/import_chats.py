@@ -8,20 +8,20 @@ from uuid import UUID
 from django.core.management.base import CommandError
 from django.db import connections
 
-from ai_tuning.importing.chat_store import MOST_DAYS, ChatImporter
+from ai_tuning.importing.chat_store import ChatImporter
 from ai_tuning.importing.chats import Chat
 from ai_tuning.importing.spread import Spread
 from ai_tuning.importing.users import DEFAULT_INVENTED, Owners, existing_users
-from sigmasight.lib.linefiles import BadLine, Files
+from sigmasight.lib.linefiles import Files, LineError
 from sigmasight.lib.values import as_moment
-from sigmasight.management.importing import ImportCommand, positive
+from sigmasight.management.importing import MOST_DAYS, ImportCommand, positive
 
 
 def moment(text: str) -> dt.datetime:
     """A day or a moment, UTC where it names no zone."""
     try:
         return as_moment(text, "it")
-    except BadLine as error:
+    except LineError as error:
         raise ArgumentTypeError(str(error)) from None
 
 
@@ -49,7 +49,9 @@ class Command(ImportCommand[Chat]):
         end = options["end"] or dt.datetime.now(dt.UTC)
         start = options["start"] or end - dt.timedelta(days=options["days"])
         if start >= end:
-            raise CommandError(f"The period ends ({end:%Y-%m-%d}) before it begins ({start:%Y-%m-%d}): swap --from and --to.")
+            raise CommandError(
+                f"The period ends ({end:%Y-%m-%d}) before it begins ({start:%Y-%m-%d}): swap --from and --to."
+            )
         if (end - start).days > MOST_DAYS:
             raise CommandError(f"The period has {(end - start).days:,} days, and {MOST_DAYS:,} is the most.")
         if len(options["model"]) > 100:

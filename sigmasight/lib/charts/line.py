@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
+from itertools import pairwise
 
 from sigmasight.lib.charts.model import (
     PLOT_HEIGHT,
@@ -257,9 +258,8 @@ def _note(
         over = [
             y(v)
             for row in (*earlier, *values)
-            if row
-            for x, v in zip(xs, row, strict=True)
-            if start - 2 <= x <= start + 34 and v is not None
+            for x in range(start - 2, start + 36, 2)
+            if (v := _at(x, xs, row)) is not None
         ]
         near = any(start - 20 <= rule.x <= start + 50 for rule in rules)
         if over and (best is None or min(over) > best[1] + 6) and not (near and min(over) < 36):
@@ -267,3 +267,11 @@ def _note(
     if best is None or best[1] < 20:
         return None
     return Note(best[0], round(best[1] - 8, 1), f"{before}, dashed")
+
+
+def _at(x: float, xs: Sequence[float], row: Sequence[float | None]) -> float | None:
+    """Where the drawn line runs at ``x`` percent: between its two neighbours, or nowhere beside a gap."""
+    for (x0, a), (x1, b) in pairwise(zip(xs, row, strict=False)):
+        if x0 <= x <= x1 and a is not None and b is not None:
+            return a + (b - a) * (x - x0) / (x1 - x0)
+    return None

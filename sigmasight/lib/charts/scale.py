@@ -76,7 +76,7 @@ def gridlines(largest: float, height: float, unit: Unit, smallest: float = 0) ->
     for value in values:
         text = f"{value:,.10g}" if abs(value) < 1e10 else f"{value:.3g}"
         if value == values[-1] and suffix:
-            text = f"{text}\u00a0{suffix}" if suffix not in ("k", "M", "G", "T") else f"{text}{suffix}"
+            text = f"{text}\u00a0{suffix}"
         lines.append(
             Gridline(round(height - (value - low) / span * height, 1), text.replace("-", "−"), zero=value == 0)
         )

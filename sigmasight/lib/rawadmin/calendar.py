@@ -38,17 +38,18 @@ def draw(
         return query({f"{field}__{k}": v for k, v in given.items() if v is not None}, [f"{field}__"])
 
     trail = [Step("All days", go(), current=year is None)]
+    year_chosen, month_chosen = year is not None, month is not None
     if year is None and first.year == last.year:
         year = first.year
         if month is None and first.month == last.month:
             month = first.month
     if year is None:
         return Calendar(tuple(trail), tuple(Step(str(y), go(y)) for y in range(last.year, first.year - 1, -1)))
-    trail.append(Step(str(year), go(year), current=month is None))
+    trail.append(Step(str(year), go(year), current=year_chosen and not month_chosen))
     if month is None:
         months = [m for m in range(1, 13) if (first.year, first.month) <= (year, m) <= (last.year, last.month)]
         return Calendar(tuple(trail), tuple(Step(calendar.month_abbr[m], go(year, m)) for m in months))
-    trail.append(Step(calendar.month_abbr[month], go(year, month), current=day is None))
+    trail.append(Step(calendar.month_abbr[month], go(year, month), current=month_chosen and day is None))
     days = [dt.date(year, month, d) for d in range(1, calendar.monthrange(year, month)[1] + 1)]
     steps = [Step(str(d.day), go(year, month, d.day), current=d.day == day) for d in days if first <= d <= last]
     return Calendar(tuple(trail), tuple(steps))

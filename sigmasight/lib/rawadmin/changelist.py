@@ -121,8 +121,7 @@ class WindowChangeList(ChangeList):
             self.result_count = self.queryset.order_by().values("pk")[: COUNTED_TO + 1].count()
             self.about = self.result_count > COUNTED_TO
         else:
-            size = self.size
-            self.result_count, self.about = size.rows, not size.exact
+            self.result_count, self.about = self.size.rows, not self.size.exact
 
     @cached_property
     def size(self) -> TableSize:
@@ -134,8 +133,9 @@ class WindowChangeList(ChangeList):
         """How many rows this list has, as exactly as that is known."""
         if self.narrowed and self.about:
             return f"more than {COUNTED_TO:,} rows"
-        words = f"{self.result_count:,} row{'' if self.result_count == 1 else 's'}"
-        return f"about {words}" if self.about else words
+        if self.about:
+            return f"{self.size} rows"
+        return f"{self.result_count:,} row{'' if self.result_count == 1 else 's'}"
 
     def _label(self, rows: list[Any]) -> None:
         """Looks up the labels of the rows that these point at: one query for each table, whatever the rows."""

@@ -20,6 +20,10 @@ class TableSize:
     exact: bool
     bytes: int
 
+    def __str__(self) -> str:
+        """The number of rows as a person reads it; an estimate to three figures."""
+        return f"{self.rows:,}" if self.exact else f"about {float(f'{self.rows:.3g}'):,.0f}"
+
 
 def table_sizes(tables: Sequence[str], using: str) -> dict[str, TableSize]:
     """The sizes of the tables that exist, by name. Two queries, whatever the number of tables and rows.

@@ -24,6 +24,9 @@ class JSONText(forms.JSONField):
         super().__init__(*args, **options)
         self.empty = empty
 
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
     def clean(self, value: Any) -> Any:
         cleaned = super().clean(value)
         return self.empty if cleaned is None else cleaned

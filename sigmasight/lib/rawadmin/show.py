@@ -34,9 +34,20 @@ def exact_moment(value: dt.datetime) -> SafeString:
     return format_html('<time datetime="{}">{} UTC</time>', utc.isoformat(), f"{utc:%Y-%m-%d %H:%M:%S.%f}")
 
 
+def clipped(text: str) -> SafeString:
+    """The beginning of a long text, on two lines at most."""
+    return format_html('<span class="rt-clip">{}</span>', clip(text, CLIP + 50)) if text else nothing()
+
+
 def clip(text: str, length: int = CLIP) -> str:
     """One line of at most `length` characters."""
     return Truncator(" ".join(text[: length * 2].split())).chars(length)
+
+
+def key(value: Any, whole: bool) -> SafeString:
+    """A UUID: its beginning in a list, with all of it on hover."""
+    text = str(value)
+    return format_html('<span class="mono" title="{}">{}</span>', text, text if whole else text[:8])
 
 
 def text_block(text: str) -> SafeString:

@@ -35,6 +35,8 @@ else:
     Base = ModelAdmin
 
 MOST_NAMED = 20
+# Words of column names that people write otherwise.
+WORDS = {"id": "ID", "ip": "IP"}
 
 
 class RawTable(Base):
@@ -123,8 +125,8 @@ class RawTable(Base):
         """A column's name over a list and beside a value."""
         if name.endswith("_ms"):
             return f"{name.removesuffix('_ms').replace('_', ' ')}, ms"
-        linked = name in self.all_links
-        return (name.removesuffix("_id") if linked else name).replace("_", " ")
+        words = (name.removesuffix("_id") if name in self.all_links else name).split("_")
+        return " ".join(WORDS.get(word, word) for word in words)
 
     def show(self, obj: Any, field: models.Field[Any, Any]) -> SafeString | str:
         """A column of a row: short where the list's query cut it, whole otherwise."""
@@ -133,22 +135,21 @@ class RawTable(Base):
             return show.secret(getattr(obj, name))
         clipped = CLIP_PREFIX + field.name
         if clipped in obj.__dict__:
-            text = obj.__dict__[clipped]
-            return show.clip(text) if text else show.nothing()
+            return show.clipped(obj.__dict__[clipped] or "")
         value = getattr(obj, name)
+        in_list = obj.__dict__.get("_in_list", True)
         if value is None or value == "":
             return show.nothing()
         if name in self.all_links:
-            whole = not obj.__dict__.get("_in_list", True)
-            return links.link(self.admin_site, self.all_links[name], value, self._known(obj, name), whole)
+            return links.link(self.admin_site, self.all_links[name], value, self._known(obj, name), whole=not in_list)
         if isinstance(field, models.JSONField):
             return show.json_block(value)
         if isinstance(value, bool):
             return show.yes_no(value)
         if isinstance(field, models.DateTimeField):
-            return show.moment(value) if obj.__dict__.get("_in_list", True) else show.exact_moment(value)
+            return show.moment(value) if in_list else show.exact_moment(value)
         if isinstance(field, models.UUIDField):
-            return SafeString(f'<span class="mono">{value}</span>')
+            return show.key(value, whole=not in_list)
         if isinstance(field, models.IntegerField):
             return show.number(value)
         if name in self.tones or field.choices:
