@@ -17,9 +17,12 @@ ARGS ?=
 
 # $(call setup,run): the virtual environment with that set of packages; silent when it is there already.
 define setup
-@python="$(PYTHON)"; if [ "$$python" = none ]; then \
+@python="$(PYTHON)"; \
+if [ "$$python" = none ]; then \
 	echo "No Python 3.11 or newer is on the PATH: install one (apt install python3 python3-venv, brew install python), or name it, as in: make PYTHON=/path/to/python3 run" >&2; exit 1; fi; \
-	exec $$python sigmasight/local/bootstrap.py $(1)
+if ! $$python -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null; then \
+	echo "PYTHON is $$python, which is no Python 3.11 or newer: leave it out, or name another, as in: make PYTHON=/path/to/python3 run" >&2; exit 1; fi; \
+exec $$python sigmasight/local/bootstrap.py $(1)
 endef
 
 help: ## This list

@@ -51,7 +51,10 @@ def digests(conversation_ids: Iterable[UUID]) -> dict[UUID, Digest]:
             """,
             {"ids": list(conversation_ids), "chars": QUESTION_CHARACTERS},
         )
-        return {row[0]: Digest(*row[:-1], tuple(row[-1])) for row in cursor.fetchall()}
+        found = {}
+        for identifier, question, messages, answers, last_at, failed, answer_ids in cursor.fetchall():
+            found[identifier] = Digest(identifier, question, messages, answers, last_at, failed, tuple(answer_ids))
+        return found
 
 
 def containing(conversations: ConversationQuerySet, text: str) -> ConversationQuerySet:
@@ -83,6 +86,6 @@ def conversation_of(answer_ids: Iterable[UUID]) -> dict[UUID, UUID]:
     return dict(pairs)
 
 
-def existing(conversation_ids: Iterable[UUID]) -> set[UUID]:
-    """Those of the ids that a conversation has: a request may tell of one that was deleted, or never kept."""
+def kept(conversation_ids: Iterable[UUID]) -> set[UUID]:
+    """Which of these conversations there are: requests may outlive theirs, or never have had one."""
     return set(Conversation.objects.filter(pk__in=set(conversation_ids)).values_list("pk", flat=True))

@@ -14,6 +14,7 @@ from django.db.models.functions import Left
 
 from activity.querysets import ConversationQuerySet, EventQuerySet, MessageQuerySet, UserQuerySet
 from sigmasight.lib.dbfields import created_now, json_object, uuid_pk
+from sigmasight.lib.partitioned import PartitionedModel
 
 # Past this many characters an answer is not searched: a longer one could exceed what PostgreSQL can index, and
 # then the application's own INSERT would fail.
@@ -156,7 +157,7 @@ class Message(models.Model):
         return f"{self.role}: {(self.content or '')[:60]}"
 
 
-class Event(models.Model):
+class Event(PartitionedModel):
     """Something a person did or met. Raw, partitioned by day, kept for RETENTION_DAYS.
 
     `user_id` is unknown before registration; then `session_id` may tie it to the person later. The category is the

@@ -67,9 +67,9 @@ class AdminUser(AbstractBaseUser):
     def __str__(self) -> str:
         return self.full_name or self.email
 
-    def check_password(self, raw_password: str) -> bool:
+    def check_password(self, raw_password: str | None) -> bool:
         """Whether the password is right. One stored the old backend's way (raw bcrypt) is re-hashed on success."""
-        if not self.password.startswith(RAW_BCRYPT):
+        if raw_password is None or not self.password.startswith(RAW_BCRYPT):
             return super().check_password(raw_password)
         try:
             if not bcrypt.checkpw(raw_password.encode()[:BCRYPT_BYTES], self.password.encode()):

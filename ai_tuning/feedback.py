@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connections
 
 from ai_tuning.models import Feedback
-from sigmasight.lib.periods import STEP, Period
+from sigmasight.lib.periods import Period
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,7 @@ def ratings_by_bucket(period: Period) -> list[tuple[dt.datetime, RatingFigures]]
                    count(*) FILTER (WHERE rating = 'up'), count(*) FILTER (WHERE rating = 'down')
               FROM ai_feedback WHERE created_at >= %(start)s AND created_at < %(end)s GROUP BY 1
             """,
-            {
-                "start": period.start,
-                "end": period.end,
-                "step": STEP[period.bucket],
-                "origin": dt.datetime(2000, 1, 1, tzinfo=dt.UTC),
-            },
+            period.sql(),
         )
         found = {at: RatingFigures(up, down) for at, up, down in cursor.fetchall()}
     return [(at, found.get(at, RatingFigures(0, 0))) for at in period.buckets()]

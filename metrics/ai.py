@@ -20,7 +20,7 @@ from django.db import connections
 from psycopg import sql
 
 from metrics.models import AIRequest
-from sigmasight.lib.periods import STEP, Period
+from sigmasight.lib.periods import Period
 
 # The application's clocks are not ours: a request may seem to precede its conversation by this much.
 CLOCK_SLACK = dt.timedelta(hours=1)
@@ -180,6 +180,16 @@ _TOOL_NAME = sql.SQL("""COALESCE(
 # All of a request's tokens, or those of them that somebody counted; NULL where nobody did.
 _TOKENS = sql.SQL("COALESCE(total_tokens, input_tokens + output_tokens, input_tokens, output_tokens)")
 _OK_LATENCY = sql.SQL("error_type IS NULL AND total_latency_ms IS NOT NULL")
+_WHICH = {
+    "newest": sql.SQL("TRUE"),
+    "failed": sql.SQL("error_type IS NOT NULL"),
+    "slowest": _OK_LATENCY,
+}
+_ORDER = {
+    "newest": sql.SQL("created_at DESC, id DESC"),
+    "failed": sql.SQL("created_at DESC, id DESC"),
+    "slowest": sql.SQL("total_latency_ms DESC, created_at DESC, id DESC"),
+}
 _OK_FIRST = sql.SQL("error_type IS NULL AND first_token_ms IS NOT NULL")
 
 
@@ -212,10 +222,15 @@ def summary(period: Period, only: AIFilter = EVERYTHING) -> Summary:
         tokens_in,
         tokens_out,
         with_tools,
-        Percentiles(*(latency or [None] * 5), measured),
-        Percentiles(*(first or [None] * 5), first_measured),
+        _percentiles(latency, measured),
+        _percentiles(first, first_measured),
         last,
     )
+
+
+def _percentiles(values: list[float | None] | None, measured: int) -> Percentiles:
+    p50, p75, p90, p95, p99 = values or [None] * len(QUANTILES)
+    return Percentiles(p50, p75, p90, p95, p99, measured)
 
 
 def by_bucket(period: Period, only: AIFilter = EVERYTHING) -> list[BucketFigures]:
@@ -350,21 +365,18 @@ def requests(
     period: Period, only: AIFilter = EVERYTHING, *, order: str = "newest", limit: int = 20
 ) -> list[RequestRow]:
     """Requests of the period: `newest`, `slowest` (successful ones) or `failed` (newest first)."""
-    conditions = {"newest": "TRUE", "slowest": "error_type IS NULL AND total_latency_ms IS NOT NULL"}
-    conditions["failed"] = "error_type IS NOT NULL"
-    by = "total_latency_ms DESC, created_at DESC" if order == "slowest" else "created_at DESC, id DESC"
     rows = _rows(
         """
         SELECT id, created_at, conversation_id, message_id, model, total_latency_ms, first_token_ms,
                {tokens}, error_type, error_message
           FROM ai_request_metrics
-         WHERE {where} AND """
-        + conditions[order]
-        + " ORDER BY "
-        + by
-        + " LIMIT %(limit)s",
+         WHERE {where} AND {which}
+         ORDER BY {order}
+         LIMIT %(limit)s
+        """,
         period,
         only,
+        parts={"which": _WHICH[order], "order": _ORDER[order]},
         limit=limit,
     )
     return [RequestRow(*row) for row in rows]
@@ -430,9 +442,16 @@ def known_models(period: Period) -> list[str]:
     ]
 
 
-def _rows(query: str, period: Period, only: AIFilter, **params: Any) -> list[tuple[Any, ...]]:
-    """Runs a query whose `{where}` is the period and the filter."""
-    where = [sql.SQL("created_at >= %(start)s AND created_at < %(end)s")]
+def _rows(
+    query: str,
+    period: Period,
+    only: AIFilter,
+    *,
+    parts: dict[str, sql.SQL] | None = None,
+    **params: Any,
+) -> list[tuple[Any, ...]]:
+    """Runs a query whose `{where}` is the period and the filter; `parts` fill further places in it."""
+    where: list[sql.Composable] = [sql.SQL("created_at >= %(start)s AND created_at < %(end)s")]
     if only.model:
         where.append(sql.SQL("model = %(model)s"))
     if only.error:
@@ -441,19 +460,17 @@ def _rows(query: str, period: Period, only: AIFilter, **params: Any) -> list[tup
         where.append(sql.SQL("user_id = %(user_id)s"))
     if only.tool:
         where.append(sql.SQL("EXISTS (SELECT FROM (SELECT 1) one {} WHERE {} = %(tool)s)").format(_TOOLS, _TOOL_NAME))
-    composed = sql.SQL(query).format(  # type: ignore[arg-type]  # our own constants, above
+    composed = sql.SQL(query).format(
         where=sql.SQL(" AND ").join(where),
         tools=_TOOLS,
         tool_name=_TOOL_NAME,
         tokens=_TOKENS,
         ok_latency=_OK_LATENCY,
         ok_first=_OK_FIRST,
+        **(parts or {}),
     )
     values = {
-        "start": period.start,
-        "end": period.end,
-        "step": STEP[period.bucket],
-        "origin": dt.datetime(2000, 1, 1, tzinfo=dt.UTC),
+        **period.sql(),
         "model": only.model,
         "error": only.error,
         "tool": only.tool,

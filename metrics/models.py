@@ -6,9 +6,10 @@ from django.db import models
 
 from metrics.querysets import AIRequestQuerySet, BatchRunQuerySet
 from sigmasight.lib.dbfields import created_now, json_object, uuid_pk
+from sigmasight.lib.partitioned import PartitionedModel
 
 
-class AIRequest(models.Model):
+class AIRequest(PartitionedModel):
     """One request to a model. Raw, partitioned by day, kept for RETENTION_DAYS.
 
     Latencies in milliseconds from the request's start; tokens as the provider counted them; NULL where nobody

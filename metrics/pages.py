@@ -62,7 +62,7 @@ def look_at(period: Period, only: AIFilter = ai.EVERYTHING) -> Window:
 def request_cards(window: Window) -> list[Card]:
     """Requests, errors, latency, first token, tokens, people."""
     now, before, compare = window.summary, window.before, window.before is not None
-    fresh = age(now.last_at, timezone.now()) if now.last_at else ""
+    fresh = age(now.last_at, timezone.now()) if now.last_at and window.unfinished else ""
     shared: dict[str, Any] = {"compare": compare, "age": fresh}
 
     def was(name: str) -> Any:
@@ -141,7 +141,7 @@ def latency_card(window: Window, *, href: str, fresh: str) -> Card:
         f"p95 {drawn.delta}".replace(" · ", ", was ").replace(" before", "") if drawn.delta else "",
         drawn.tone,
         drawn.spark,
-        f"exact, {now.measured:,} measured",
+        f"exact, of {now.measured:,}",
         drawn.age,
     )
 
@@ -177,6 +177,7 @@ def latency_chart(window: Window, hrefs: list[str], size: Any = "m", events: Any
         unfinished=window.unfinished,
         events=events,
         size=size,
+        empty=unmeasured(window),
     )
 
 
@@ -221,7 +222,7 @@ def latency_bins(window: Window, only: AIFilter) -> Chart:
     bins = found[filled[0] : filled[-1] + 1] if filled else []
     latency = window.summary.latency
     marks = [
-        Reference(value, name)
+        Reference(value, f"{name} {milliseconds(value)}")
         for name, value in (("p50", latency.p50), ("p95", latency.p95))
         if value is not None
     ]
@@ -231,7 +232,15 @@ def latency_bins(window: Window, only: AIFilter) -> Chart:
         measure=MS,
         unit=COUNT,
         references=marks,
+        empty=unmeasured(window),
     )
+
+
+def unmeasured(window: Window) -> str:
+    """Why a latency chart is empty."""
+    if not window.summary.requests:
+        return "No requests in this period."
+    return f"None of {window.summary.requests:,} requests carries a latency."
 
 
 def bucket_hrefs(period: Period, query: QueryDict, path: str = "") -> list[str]:

@@ -13,6 +13,7 @@ from sigmasight.lib.charts import tiny_bars
 from sigmasight.lib.chips import Chip, filter_chips
 from sigmasight.lib.periods import period_from
 
+LISTED = 10
 FILTERS = {"model": "Model", "error": "Error", "tool": "Tool"}
 
 
@@ -21,12 +22,13 @@ def ai_metrics(request: HttpRequest) -> HttpResponse:
     """Requests, latency, tokens, errors, models and tools of a period."""
     period = period_from(request)
     # PostgreSQL takes no NUL in a text; what stands in its place is in no name either.
-    only = AIFilter(**{name: request.GET.get(name, "").strip().replace("\x00", "\ufffd") for name in FILTERS})
+    model, error, tool = (request.GET.get(name, "").strip().replace("\x00", "\ufffd") for name in FILTERS)
+    only = AIFilter(model, error, tool)
     window = pages.look_at(period, only)
     hrefs = pages.bucket_hrefs(period, request.GET)
     errors = ai.errors(period, only, limit=8)
-    slowest = ai.requests(period, only, order="slowest", limit=10)
-    newest = ai.requests(period, only, order="failed" if only.error else "newest", limit=10)
+    slowest = ai.requests(period, only, order="slowest", limit=LISTED)
+    newest = ai.requests(period, only, order="failed" if only.error else "newest", limit=LISTED)
     told_of = {each.conversation_id for each in errors} | {each.conversation_id for each in slowest + newest}
     chips: list[Chip] = filter_chips(request.GET, FILTERS)
     return render(
@@ -46,6 +48,6 @@ def ai_metrics(request: HttpRequest) -> HttpResponse:
             "tools": ai.tools(period, only, requests=window.summary.requests),
             "slowest": slowest,
             "newest": newest,
-            "kept": conversations.existing(told_of),
+            "kept": conversations.kept(told_of),
         },
     )

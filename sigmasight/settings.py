@@ -30,7 +30,7 @@ if (BASE_DIR / ".env").is_file():
 
 def _optional(name: str) -> str:
     """The variable's value, or "" where it is unset or blank."""
-    return env.str(name, default="").strip()
+    return str(env.str(name, default="")).strip()
 
 
 # --- What kind of process this is -------------------------------------------------------------------------

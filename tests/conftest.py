@@ -14,8 +14,6 @@ import pytest
 BASE = Path(__file__).resolve().parent.parent
 
 
-
-
 if not os.environ.get("DATABASE_URL"):
     from sigmasight.local.testing import ensure_test_servers
 

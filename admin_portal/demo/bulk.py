@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import re
 import signal
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -61,7 +64,7 @@ def load_days(plan: Plan, processes: int, report: Callable[[int], None]) -> Stag
             report(_written.value)
         return staged
     connections["default"].close()  # children must not share a connection; metro's holds the lock and is left alone
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start_child) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start_child, initargs=(os.getpid(),)) as pool:
         waiting: set[Future[tuple[dict[str, int], list[str]]]] = {pool.submit(_load_day, plan, day) for day in days}
         try:
             while waiting:
@@ -78,7 +81,15 @@ def load_days(plan: Plan, processes: int, report: Callable[[int], None]) -> Stag
     return staged
 
 
-def _start_child() -> None:
+def _end_with(parent: int) -> None:
+    """Ends this process when its parent is gone, however that ended: the load's lock ends with the last of us."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _start_child(parent: int) -> None:
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for alias in connections:

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from admin_portal.auth import PasswordForm, SignInForm
 from admin_portal.models import AdminSession, AdminUser
+from admin_portal.querysets import AdminSessionQuerySet
 from admin_portal.sessions import SessionStore
 
 ENDED_SHOWN = 20
@@ -67,9 +68,9 @@ def account(request: HttpRequest) -> HttpResponse:
 @require_POST
 def end_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Ends one of one's own sessions."""
-    if not AdminSession.objects.of(request.user.pk).filter(pk=session_id).exists():
+    if not _own_sessions(request).filter(pk=session_id).exists():
         raise Http404("No such session of yours.")
-    AdminSession.objects.of(request.user.pk).filter(pk=session_id).revoke()
+    _own_sessions(request).filter(pk=session_id).revoke()
     messages.success(request, "Session ended.")
     return redirect("account")
 
@@ -78,9 +79,13 @@ def end_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
     """Ends all of one's own sessions but this one."""
     current = cast("SessionStore", request.session).row_id
-    ended = AdminSession.objects.of(request.user.pk).exclude(pk=current).revoke()
+    ended = _own_sessions(request).exclude(pk=current).revoke()
     messages.success(request, f"{_sessions(ended)} ended.")
     return redirect("account")
+
+
+def _own_sessions(request: HttpRequest) -> AdminSessionQuerySet:
+    return AdminSession.objects.of(cast("AdminUser", request.user).pk)
 
 
 def _sessions(count: int) -> str:

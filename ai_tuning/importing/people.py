@@ -15,7 +15,7 @@ FIRST_NAMES = """
     Idris Greta Luca Yara Simon Ana Milan Esther Jakob Dalia Bruno Signe Ivan Thandi Erik Paula Hassan Linnea Victor
     Meera Colin Juliette Sven Adaeze Martin Elif Patrick Nour Gustav Renata Malik Sanne Leon Pilar Aron Vera Jamal
     Tessa Nils Rania Oliver Mirela Kofi Agnes Dmitri Laila Peter Saoirse Bogdan
-""".split()
+""".split()  # noqa: SIM905
 LAST_NAMES = """
     Okafor Lindqvist Raghunathan Bright-Hansen Abadie Rahman Vale N’Diaye Tsao Camargo Petrov Mwangi Whitcombe
     Marchetti Alvarez Tanaka Osei Berger Ricci Fischer Haddad Novák Keller Mensah Duarte Costa Farahani Nyström Ilić
@@ -25,7 +25,7 @@ LAST_NAMES = """
     Markovic Cohen Lund Saleh Greco Nilsen Popescu Zulu Ekström Pinto Karimi Moser Desai O’Brien Girard Schulz Eze
     Bauer Yılmaz Quinn Fahmy Hedlund Oliveira Diallo De-Vries Winter Molina Szabó Orlov Abbas Hart Strand Chaudhry
     Kone Medina Varga Asante Lindgren Balogun Rossi Kim Mendes Kaya Brennan Tóth
-""".split()
+""".split()  # noqa: SIM905
 
 
 def invented_name(number: int) -> str:

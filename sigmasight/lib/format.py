@@ -170,7 +170,7 @@ def exact(then: datetime | None, tz: tzinfo = UTC) -> str:
 
 
 def moment(then: datetime | None, now: datetime, tz: tzinfo = UTC) -> str:
-    """The moment, short: ``07:59`` today, ``21 Nov 05:52`` this year, ``21 Nov 2025`` before."""
+    """The moment, short: ``07:59`` today, ``21 Nov 05:52`` this year, ``21 Nov 2025 05:52`` before."""
     if then is None:
         return NOTHING
     local, today = then.astimezone(tz), now.astimezone(tz)
@@ -178,7 +178,7 @@ def moment(then: datetime | None, now: datetime, tz: tzinfo = UTC) -> str:
         return f"{local:%H:%M}"
     if local.year == today.year:
         return f"{local.day}{NBSP}{local:%b}{NBSP}{local:%H:%M}"
-    return f"{local.day}{NBSP}{local:%b}{NBSP}{local:%Y}"
+    return f"{local.day}{NBSP}{local:%b}{NBSP}{local:%Y}{NBSP}{local:%H:%M}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ NO_DELTA = Delta(0, "nothing to compare with", "")
 
 
 def delta(now: float | None, before: float | None, unit: Unit = COUNT) -> Delta:
-    """The change from ``before`` to ``now``: in percent, or in points where both are shares.
+    """The change from ``before`` to ``now``: in percent (past tenfold, as a multiple), in points where both are shares.
 
     From zero there is no percentage, so the difference itself is given. Either side unknown: :data:`NO_DELTA`.
     """
@@ -268,7 +268,9 @@ def delta(now: float | None, before: float | None, unit: Unit = COUNT) -> Delta:
         change, unseen = unit.show(abs(a)), a == 0
     else:
         ratio = abs(a - b) / abs(b)
-        change, unseen = percent(ratio, 1 if ratio < 10 else 0), ratio < 0.0005
+        # From 37 to 61,399 is no percentage anybody reads: past tenfold, say how many times as much.
+        change = percent(ratio) if ratio < 10 else Quantity(f"×{NBSP}{count(a / b).number}")
+        unseen = ratio < 0.0005
     return Delta(0, "", was) if unseen else Delta(direction, str(change), was)
 
 

@@ -17,7 +17,7 @@ def render_part(
     The partial stands in the page's own template (`{% partialdef part inline %}`). htmx restoring a page from
     history gets the whole page.
     """
-    htmx = getattr(request, "htmx", None)
+    htmx: Any = getattr(request, "htmx", None)
     wanted = bool(htmx) and not htmx.boosted and not htmx.history_restore_request and htmx.target == part
     response = render(request, f"{template}#{part}" if wanted else template, context, status=status)
     patch_vary_headers(response, ["HX-Request", "HX-Target"])

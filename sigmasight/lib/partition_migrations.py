@@ -32,9 +32,11 @@ class CreatePartitionedModel(CreateModel):
 
         def column_sql(model: Any, field: Any, include_default: bool = False) -> tuple[Any, Any]:
             definition, params = plain_column(model, field, include_default)
-            return (definition.replace(" PRIMARY KEY", "") if field.primary_key else definition), params
+            if definition and field.primary_key:
+                definition = definition.replace(" PRIMARY KEY", "")
+            return definition, params
 
-        schema_editor.column_sql = column_sql  # type: ignore[method-assign, assignment]
+        schema_editor.column_sql = column_sql  # type: ignore[method-assign]
         schema_editor.sql_create_table = (
             'CREATE TABLE %(table)s (%(definition)s, PRIMARY KEY ("created_at", "id")) '
             'PARTITION BY RANGE ("created_at")'
@@ -42,7 +44,7 @@ class CreatePartitionedModel(CreateModel):
         try:
             super().database_forwards(app_label, schema_editor, from_state, to_state)
         finally:
-            del schema_editor.column_sql  # type: ignore[attr-defined]
+            del schema_editor.column_sql
             schema_editor.sql_create_table = plain
 
 

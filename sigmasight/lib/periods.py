@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from django.http import HttpRequest, QueryDict
 
@@ -24,6 +24,8 @@ STEP: dict[Bucket, dt.timedelta] = {
     "hour": dt.timedelta(hours=1),
     "day": dt.timedelta(days=1),
 }
+# Any UTC midnight will do: buckets divide the day.
+_ORIGIN = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 # What a link keeps of the URL when the period changes: everything but the period itself and the place in a list.
 PERIOD_KEYS = ("period", "from", "to")
 PAGE_KEYS = ("cursor", "after", "before")
@@ -89,6 +91,10 @@ class Period:
     @property
     def to_value(self) -> str:
         return f"{self.end:%Y-%m-%dT%H:%M}"
+
+    def sql(self) -> dict[str, Any]:
+        """Parameters for SQL: `start`, `end`, and `step` and `origin` for `date_bin`, which cuts as `buckets` does."""
+        return {"start": self.start, "end": self.end, "step": STEP[self.bucket], "origin": _ORIGIN}
 
     def buckets(self) -> list[dt.datetime]:
         """The starts of all buckets that overlap the span, in order, none left out."""

@@ -195,6 +195,9 @@ def diagnose(said: str, code: int) -> str:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     missing = re.findall(r"No matching distribution found for ([A-Za-z0-9_.-]+)", said)
     broken = re.findall(r"Failed (?:building wheel for|to build) ([A-Za-z0-9_.-]+)", said)
+    if not broken and has("subprocess-exited-with-error"):
+        # pip does not say whose build it was, but it had just named it.
+        broken = re.findall(r"(?m)^Collecting ([A-Za-z0-9_.-]+?)(?:==|\s|$)", said)[-1:]
     if has("No space left on device", "Disk quota exceeded"):
         what = f"The disk filled up while packages were installed into {VENV}: free some space on it, then start again"
     elif has("DO NOT MATCH THE HASHES", "Hashes are required"):
@@ -239,6 +242,12 @@ def diagnose(said: str, code: int) -> str:
         what = (
             f"{broken[0]} had to be compiled for Python {version} and could not be: install a C compiler (apt install "
             "build-essential, or xcode-select --install), or use Python 3.11 to 3.13"
+        )
+    elif missing and has("(from versions: none)") and not has("Downloading ", "Using cached "):
+        # An index that refuses to talk looks to pip like one that has nothing.
+        what = (
+            "The package index can't be reached, or has nothing of what is needed: connect this machine to the network, "
+            "or set PIP_INDEX_URL (a mirror) or HTTPS_PROXY, then start again"
         )
     elif missing:
         what = (

@@ -38,7 +38,9 @@ def test_it_leads_back_to_the_page_that_was_asked_for(client, admin):
     asked = client.get("/admin/ai?period=7d")
     assert asked.status_code == 302
     assert asked["Location"] == "/admin/login?next=/admin/ai%3Fperiod%3D7d"
-    response = client.post("/admin/login", {"username": admin.email, "password": PASSWORD, "next": "/admin/ai?period=7d"})
+    response = client.post(
+        "/admin/login", {"username": admin.email, "password": PASSWORD, "next": "/admin/ai?period=7d"}
+    )
     assert response["Location"] == "/admin/ai?period=7d"
 
 
@@ -214,7 +216,10 @@ def test_a_broken_hash_is_a_wrong_password_and_not_an_error(client, admin, store
 
 def test_the_account_page_shows_ones_own_sessions_only(as_admin, super_admin, admin):
     AdminSession.objects.create(
-        admin_user=super_admin, token_hash="x", ip_address="192.0.2.77", expires_at=timezone.now() + dt.timedelta(hours=1)
+        admin_user=super_admin,
+        token_hash="x",
+        ip_address="192.0.2.77",
+        expires_at=timezone.now() + dt.timedelta(hours=1),
     )
     text = as_admin.get(reverse("account")).content.decode()
     assert "this one" in text

@@ -6,17 +6,22 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.forms import modelform_factory
 from django.test import Client
 from django.urls import reverse
 
+from admin_portal.admin import AdminUserForm
 from admin_portal.models import AdminSession, AdminUser
 from tests.conftest import PASSWORD
 from tests.factories.ai_tuning import AnnotationFactory
 
 pytestmark = pytest.mark.django_db(databases=["default", "metro"])
 
+
 LIST = "/admin/db/admin_portal/adminuser/"
 NEW_PASSWORD = "an entirely different phrase"
+BOTH = {"new_password": NEW_PASSWORD, "again": NEW_PASSWORD}
+SESSIONS = "/admin/db/admin_portal/adminsession/"
 
 
 def change(client: Any, admin: AdminUser, **values: str) -> Any:
@@ -83,9 +88,7 @@ def test_an_address_that_is_taken_in_another_case_is_refused(as_super_admin: Any
     assert AdminUser.objects.filter(email__iexact="ines@example.com").count() == 1
 
 
-@pytest.mark.parametrize(
-    "values", [{"is_active": ""}, {"role": "super_admin"}, {"new_password": NEW_PASSWORD, "again": NEW_PASSWORD}]
-)
+@pytest.mark.parametrize("values", [{"is_active": ""}, {"role": "super_admin"}, BOTH])
 def test_a_change_of_rights_or_password_ends_the_admins_sessions(
     as_super_admin: Any, admin: AdminUser, other: Any, values: dict[str, str]
 ) -> None:
@@ -138,21 +141,10 @@ def test_the_last_active_super_admin_stays_one(as_super_admin: Any, super_admin:
     """Two who demote each other at once: the second finds that no other is left."""
     second = AdminUser.objects.create_admin("lee@example.com", PASSWORD, role="super_admin")
     AdminUser.objects.filter(pk=super_admin.pk).update(role="admin")
-    from django.forms import modelform_factory
 
-    from admin_portal.admin import AdminUserForm
-
-    form = modelform_factory(AdminUser, form=AdminUserForm, fields=["email", "full_name", "role", "is_active"])(
-        {
-            "email": second.email,
-            "full_name": "Lee",
-            "role": "admin",
-            "is_active": "on",
-            "new_password": NEW_PASSWORD,
-            "again": NEW_PASSWORD,
-        },
-        instance=second,
-    )
+    fields = ["email", "full_name", "role", "is_active"]
+    data = {"email": second.email, "full_name": "Lee", "role": "admin", "is_active": "on", **BOTH}
+    form = modelform_factory(AdminUser, form=AdminUserForm, fields=fields)(data, instance=second)
 
     assert "This is the last active super admin: make somebody else one first." in form.non_field_errors()
 
@@ -199,7 +191,7 @@ def test_a_super_admin_ends_sessions_of_others(as_super_admin: Any, admin: Admin
     session = AdminSession.objects.of(admin.pk).get()
 
     as_super_admin.post(
-        "/admin/db/admin_portal/adminsession/",
+        SESSIONS,
         {"action": "end_sessions", "_selected_action": str(session.pk), "index": 0},
     )
 
@@ -212,7 +204,7 @@ def test_an_admin_ends_nobodys_session(as_admin: Any, super_admin: AdminUser) ->
     session = AdminSession.objects.of(super_admin.pk).get()
 
     as_admin.post(
-        "/admin/db/admin_portal/adminsession/",
+        SESSIONS,
         {"action": "end_sessions", "_selected_action": str(session.pk), "index": 0},
     )
 

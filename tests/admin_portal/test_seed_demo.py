@@ -54,8 +54,8 @@ def test_the_same_seed_and_end_write_the_same_bytes() -> None:
 def test_the_month_is_there_and_nothing_is_later_than_its_end(admin: Any) -> None:
     out = run()
     for model in (User, Portfolio, Conversation, Message, Event, AIRequest, BatchRun, Feedback, Memory, Document):
-        assert model.objects.exists(), model  # type: ignore[attr-defined]
-        latest = model.objects.aggregate(latest=Max("created_at"))["latest"]  # type: ignore[attr-defined]
+        assert model.objects.exists(), model
+        latest = model.objects.aggregate(latest=Max("created_at"))["latest"]
         assert latest < END, model
     assert not QuarantinedRow.objects.exists()
     assert not DailyMetric.objects.exists()
@@ -161,15 +161,15 @@ def test_a_failure_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_bulk_way_writes_the_same_month() -> None:
     run()
-    plain = {m: set(m.objects.values_list("id", flat=True)) for m in (User, Event, AIRequest, Message, Feedback)}  # type: ignore[attr-defined]
+    plain = {m: set(m.objects.values_list("id", flat=True)) for m in (User, Event, AIRequest, Message, Feedback)}
     for model in (Message, Conversation, Portfolio, User, Event, AIRequest, BatchRun):
-        model.objects.all().delete()  # type: ignore[attr-defined]
+        model.objects.all().delete()
     out = run(*SMALL, "--bulk", "--processes", "1")
-    for model, ids in plain.items():
-        assert set(model.objects.values_list("id", flat=True)) == ids, model  # type: ignore[attr-defined]
+    for written_before, ids in plain.items():
+        assert set(written_before.objects.values_list("id", flat=True)) == ids, written_before
     assert "user_activity_events" in out
     with connections["default"].cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_class WHERE relname ~ '^seed_demo_'")
+        cursor.execute("SELECT count(*) FROM pg_tables WHERE tablename ~ '^seed_demo_'")
         assert cursor.fetchone() == (0,)
         cursor.execute(
             "SELECT count(*) FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent ="

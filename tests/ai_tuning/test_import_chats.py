@@ -21,14 +21,14 @@ from activity.models import Conversation, Message, QuarantinedRow, User
 from ai_tuning.importing import chat_store
 from ai_tuning.models import Feedback
 from metrics.models import AIRequest
-from sigmasight.lib import linefiles
+from sigmasight.lib import copying, linefiles
 
 pytestmark = pytest.mark.django_db(databases=["default", "metro"])
 REAL = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "financebench_chats.jsonl"
 PERIOD = ["--from", "2026-11-01", "--to", "2026-11-15"]
 
 
-def chat(identifier: str = "a", **more: Any) -> dict[str, Any]:
+def chat(identifier: Any = "a", **more: Any) -> dict[str, Any]:
     return {
         "id": identifier,
         "messages": [
@@ -114,13 +114,14 @@ def test_equal_times_keep_the_order_of_the_file(file: Callable[..., str]) -> Non
 
 
 def test_tools_parts_and_developer_messages_are_understood(file: Callable[..., str]) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
     call = {"id": "call_1", "type": "function", "function": {"name": "get_prices", "arguments": '{"days": 5}'}}
     run(
         file(
             chat(
                 messages=[
                     {"role": "developer", "content": "Be short."},
-                    {"role": "user", "content": [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]},
+                    {"role": "user", "content": [{"type": "text", "text": "Look"}, picture]},
                     {"role": "assistant", "content": None, "tool_calls": [call]},
                     {"role": "tool", "tool_call_id": "call_1", "content": '{"last": 3}'},
                     {"role": "assistant", "content": "3", "model": "gpt-4-turbo"},
@@ -153,7 +154,7 @@ BAD = [
     (b'{"messages": ["hi"]}', "Message 1 must be an object, and is a text"),
     (chat(messages=[{"role": "wizard", "content": "x"}]), 'its role is "wizard"; it must be one of user, assistant'),
     (chat(messages=[{"role": ["user"], "content": "x"}]), "Message 1: its role is"),
-    (chat(messages=[{"role": "user", "content": {"a": 1}}]), "“content” must be a text or a list of parts, and is an object"),
+    (chat(messages=[{"role": "user", "content": {"a": 1}}]), "a text or a list of parts, and is an object"),
     (chat(messages=[{"role": "user"}]), "Message 1: it has no content"),
     (chat(messages=[{"role": "user", "content": [{"text": 1}]}]), "each part of “content” must be"),
     (chat(messages=[{"role": "user", "content": "q"}], feedback={"rating": "up"}), "no answer (role assistant)"),
@@ -280,7 +281,7 @@ def test_strict_imports_all_that_is_right(file: Callable[..., str]) -> None:
 
 def test_when_metro_fails_a_second_run_adds_the_rest(file: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     name = file(chat("a"), chat("b"))
-    insert = chat_store.insert_new
+    insert = copying.insert_new
 
     def fail(cursor: Any, table: str, *rest: Any) -> int:
         if table == "ai_feedback":
@@ -412,7 +413,7 @@ def test_memory_does_not_grow_with_the_file(file: Callable[..., str]) -> None:
 
 @pytest.mark.skipif(not REAL.is_file(), reason="the real data of /work/shared/data are not on this machine")
 def test_the_real_chats_come_in_whole() -> None:
-    out, err = run(REAL.resolve())
+    _, err = run(REAL.resolve())
     assert err == ""
     assert counts() == (1800, 3600, 1800, 1800)
     by_model = {model: AIRequest.objects.by_model(model).count() for model in ("gpt-4", "gpt-4-1106-preview")}

@@ -129,7 +129,7 @@ def test_ages_as_phrases() -> None:
 def test_moments_say_only_what_is_needed() -> None:
     assert fmt.moment(NOW.replace(hour=3, minute=58), NOW) == "03:58"
     assert plain(fmt.moment(NOW - timedelta(days=1), NOW)) == "21 Nov 08:00"
-    assert plain(fmt.moment(NOW.replace(year=2025), NOW)) == "22 Nov 2025"
+    assert plain(fmt.moment(NOW.replace(year=2025), NOW)) == "22 Nov 2025 08:00"
     assert fmt.exact(NOW) == "22 Nov 2026, 08:00:00 UTC"
 
 

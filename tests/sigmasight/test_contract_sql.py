@@ -191,7 +191,7 @@ A = "'aaaaaaaa-0000-4000-8000-000000000001'"
 PARENTS = {
     "portfolios": f"INSERT INTO users (id, email, hashed_password, full_name) VALUES ({A}, 'p@x.io', 'h', 'P')",
     "agent_messages": f"INSERT INTO agent_conversations (id, user_id) VALUES ({A}, {A})",
-    "admin_sessions": f"INSERT INTO admin_users (id, email, hashed_password, full_name) VALUES ({A}, 'a@x.io', 'h', 'A')",
+    "admin_sessions": f"INSERT INTO admin_users (id, email, hashed_password, full_name) VALUES ({A}, 'a@x', 'h', 'A')",
 }
 
 # Only what is NOT NULL and has no default.

@@ -16,11 +16,11 @@ TIME_LIMIT_SECONDS = 8
 
 
 @contextmanager
-def limited(using: str, seconds: float = TIME_LIMIT_SECONDS) -> Iterator[None]:
-    """Within, no statement on this database runs longer; it is cancelled with OperationalError."""
+def limited(using: str) -> Iterator[None]:
+    """Within, a statement on this database that takes longer is cancelled with OperationalError."""
     with transaction.atomic(using=using):
         with connections[using].cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{int(seconds * 1000)}ms"])
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{int(TIME_LIMIT_SECONDS * 1000)}ms"])
         yield
 
 

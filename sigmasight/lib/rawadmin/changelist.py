@@ -17,6 +17,7 @@ from django.utils.functional import cached_property
 
 from sigmasight.lib.pagination import BadCursorError
 from sigmasight.lib.rawadmin import calendar, keyset, links, show
+from sigmasight.lib.rawadmin.columns import CLIP_PREFIX
 from sigmasight.lib.rawadmin.counts import TableSize, table_sizes
 
 AFTER, BEFORE, END = "after", "before", "end"
@@ -25,7 +26,6 @@ PAGING = (AFTER, BEFORE, END)
 COUNTED_TO = 1_000
 # Characters of a long column that a list reads.
 CLIPPED = 200
-CLIP_PREFIX = "clipped_"
 
 
 class WindowChangeList(ChangeList):

@@ -53,6 +53,7 @@ def form_field(column: models.Field[Any, Any]) -> forms.Field | None:
         return column.formfield(
             form_class=JSONText,
             encoder=PrettyJSON,
+            show_hidden_initial=False,
             empty=empty,
             widget=forms.Textarea(attrs={**mono, "class": "field mono rt-code", "rows": 8}),
         )

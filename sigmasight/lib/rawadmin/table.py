@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
@@ -25,7 +26,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString, mark_safe
 
 from sigmasight.lib.rawadmin import answering, links, show
-from sigmasight.lib.rawadmin.changelist import CLIP_PREFIX, WindowChangeList
+from sigmasight.lib.rawadmin.changelist import WindowChangeList
+from sigmasight.lib.rawadmin.columns import Columns
 from sigmasight.lib.rawadmin.filters import WHEN
 from sigmasight.lib.rawadmin.forms import form_field
 
@@ -35,11 +37,9 @@ else:
     Base = ModelAdmin
 
 MOST_NAMED = 20
-# Words of column names that people write otherwise.
-WORDS = {"id": "ID", "ip": "IP"}
 
 
-class RawTable(Base):
+class RawTable(Columns, Base):
     """One table: what is shown of it, searched in it, and where its UUIDs point.
 
     A column of `columns` is a field's attribute name, or a name for which the class has a method `show_<name>`; what
@@ -49,15 +49,8 @@ class RawTable(Base):
     # ---- what a subclass says ----
     owner: ClassVar[str] = "ours"
     about: ClassVar[str] = ""
-    columns: ClassVar[tuple[str, ...]] = ()
-    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    sortable: ClassVar[tuple[str, ...]] = ()
     searched: ClassVar[tuple[str, ...]] = ()
-    pointers: ClassVar[Mapping[str, str]] = {}
-    labelled: ClassVar[tuple[str, ...]] = ()
     label_fields: ClassVar[tuple[str, ...]] = ()
-    tones: ClassVar[Mapping[str, Mapping[str, str]]] = {}
-    masked: ClassVar[tuple[str, ...]] = ()
     hidden: ClassVar[tuple[str, ...]] = ()
     fixed: ClassVar[tuple[str, ...]] = ()
     addable: ClassVar[bool] = True
@@ -108,60 +101,6 @@ class RawTable(Base):
         """What names a row in a URL and in the history."""
         return str(obj.pk)
 
-    def column(self, name: str) -> models.Field[Any, Any] | None:
-        """The field behind a column; None for one that is only a method."""
-        return next((f for f in self.model._meta.concrete_fields if name in (f.attname, f.name)), None)
-
-    # ---- columns as HTML ----
-
-    def _shower(self, field: models.Field[Any, Any]) -> Any:
-        def shower(obj: Any) -> SafeString | str:
-            return self.show(obj, field)
-
-        order = field.attname if field.attname in self.sortable else None
-        return display(description=self.heading(field.attname), ordering=order)(shower)
-
-    def heading(self, name: str) -> str:
-        """A column's name over a list and beside a value."""
-        if name.endswith("_ms"):
-            return f"{name.removesuffix('_ms').replace('_', ' ')}, ms"
-        words = (name.removesuffix("_id") if name in self.all_links else name).split("_")
-        return " ".join(WORDS.get(word, word) for word in words)
-
-    def show(self, obj: Any, field: models.Field[Any, Any]) -> SafeString | str:
-        """A column of a row: short where the list's query cut it, whole otherwise."""
-        name = field.attname
-        if name in self.masked:
-            return show.secret(getattr(obj, name))
-        clipped = CLIP_PREFIX + field.name
-        if clipped in obj.__dict__:
-            return show.clipped(obj.__dict__[clipped] or "")
-        value = getattr(obj, name)
-        in_list = obj.__dict__.get("_in_list", True)
-        if value is None or value == "":
-            return show.nothing()
-        if name in self.all_links:
-            return links.link(self.admin_site, self.all_links[name], value, self._known(obj, name), whole=not in_list)
-        if isinstance(field, models.JSONField):
-            return show.json_block(value)
-        if isinstance(value, bool):
-            return show.yes_no(value)
-        if isinstance(field, models.DateTimeField):
-            return show.moment(value) if in_list else show.exact_moment(value)
-        if isinstance(field, models.UUIDField):
-            return show.key(value, whole=not in_list)
-        if isinstance(field, models.IntegerField):
-            return show.number(value)
-        if name in self.tones or field.choices:
-            return show.tag(str(value), self.tones.get(name, {}).get(str(value), ""))
-        if isinstance(field, models.TextField):
-            return show.text_block(value)
-        return str(value)
-
-    def _known(self, obj: Any, name: str) -> links.Labels | None:
-        known: links.Labels | None = obj.__dict__.get("_labels", {}).get(name)
-        return known
-
     # ---- the list ----
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[WindowChangeList]:
@@ -199,7 +138,7 @@ class RawTable(Base):
             if isinstance(field, models.UUIDField | models.ForeignKey):
                 if key := as_uuid(term):
                     found |= Q(**{field.attname: key})
-            else:
+            elif not isinstance(field, models.GenericIPAddressField) or is_address(term):
                 found |= Q(**{name: term})
         return found
 
@@ -434,6 +373,15 @@ class RawTable(Base):
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/nothing.html", context, status=status).render()
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def as_uuid(text: str) -> uuid.UUID | None:

@@ -16,7 +16,7 @@ class Command(migrate.Command):
         super().add_arguments(parser)
         parser.set_defaults(database=None)
 
-    def get_check_kwargs(self, options: dict[str, Any]) -> dict[str, Any]:
+    def get_check_kwargs(self, options: dict[str, Any]) -> dict[str | None, Any]:
         return {**super().get_check_kwargs(options), "databases": self._aliases(options)}
 
     def _aliases(self, options: dict[str, Any]) -> list[str]:
