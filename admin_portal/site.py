@@ -79,6 +79,8 @@ class HouseAdminSite(AdminSite):
     index_title = "Raw tables"
     site_url = "/admin"
     enable_nav_sidebar = False
+    # It would take every path below, and then none without its slash could lead to the page.
+    final_catch_all_view = False
 
     def has_permission(self, request: HttpRequest) -> bool:
         return request.user.is_active and request.user.is_authenticated

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from operator import attrgetter
 from uuid import UUID
 
 from django.db import OperationalError, connections
@@ -48,7 +49,7 @@ class ConversationFilter:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One conversation in the list. `up`, `down` None: metro is away."""
+    """One conversation in the list. `up`, `down` None: metro is away. `comment`: the newest that came with a thumb."""
 
     id: UUID
     created_at: dt.datetime
@@ -254,7 +255,8 @@ def _rows(shown: list[Conversation]) -> tuple[list[Row], bool]:
     rows = []
     for conversation in shown:
         digest = digests.get(conversation.pk)
-        said = [] if voices is None or digest is None else [v for a in digest.answer_ids for v in voices.get(a, [])]
+        said = [each for answer in digest.answer_ids for each in voices.get(answer, ())] if voices and digest else []
+        said.sort(key=attrgetter("created_at"))
         rows.append(
             Row(
                 conversation.pk,

@@ -4,11 +4,15 @@ import logging
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any
 from uuid import uuid4
 
+from django.core.signals import request_finished
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 
-_current: ContextVar[str] = ContextVar("request_id", default="-")
+NO_REQUEST = "-"
+_current: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -26,13 +30,16 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _ACCEPTABLE.fullmatch(given) else uuid4().hex
-        token = _current.set(request_id)
-        try:
-            response = self.get_response(request)
-        finally:
-            _current.reset(token)
+        _current.set(request_id)
+        response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
+
+
+@receiver(request_finished)
+def _forget(**kwargs: Any) -> None:
+    """Only here, as Django logs "Not Found" and its like when every middleware has already returned."""
+    _current.set(NO_REQUEST)
 
 
 class RequestIdFilter(logging.Filter):

@@ -246,7 +246,7 @@ def diagnose(said: str, code: int) -> str:
     elif missing and has("(from versions: none)") and not has("Downloading ", "Using cached "):
         # An index that refuses to talk looks to pip like one that has nothing.
         what = (
-            "The package index can't be reached, or has nothing of what is needed: connect this machine to the network, "
+            "The package index can't be reached, or has nothing of what is needed: connect to the network, "
             "or set PIP_INDEX_URL (a mirror) or HTTPS_PROXY, then start again"
         )
     elif missing:

@@ -20,8 +20,8 @@ from sigmasight.local.processes import POLL, forget, record, signal_family, spaw
 
 LOOK_EVERY = 0.2  # seconds
 DEATHS_ALLOWED, WITHIN = 5, 60.0  # so many deaths within so many seconds are a crash loop
-PROCESS_GRACE = 5.0  # seconds from "please end" to force; with the servers' below 10
-SERVER_GRACE = 4.0
+PROCESS_GRACE = 5.0  # seconds from "please end" to force
+WHOLE_GRACE = 9.0  # the same for the servers, counted from the beginning: PostgreSQL writes its last checkpoint
 PROCFILE_LINE = re.compile(r"^([A-Za-z0-9_-]+):\s*(\S.*)$")
 
 
@@ -167,14 +167,14 @@ class Supervisor:
         """Stop all: web, worker and beat together, then the servers. Another Ctrl-C on the way is force."""
         self._starting = False
         asked_before = self.asked_to_stop
-        for is_server, grace in ((False, PROCESS_GRACE), (True, SERVER_GRACE)):
+        began = time.monotonic()
+        for is_server, grace in ((False, PROCESS_GRACE), (True, WHOLE_GRACE)):
             group = [process for process in self.processes if process.is_server is is_server]
             for process in group:
                 if process.runs and process.child is not None:
                     process.child.send_signal(process.stop_signal)
-            deadline = time.monotonic() + grace
             while any(process.runs for process in group):
-                if time.monotonic() > deadline or self.asked_to_stop > max(asked_before, 1):
+                if time.monotonic() > began + grace or self.asked_to_stop > max(asked_before, 1):
                     break
                 time.sleep(POLL)
             for process in group:

@@ -87,6 +87,6 @@ class Meter:
     def _plain(self) -> str:
         said = f"{self._label}: {self.rows:,} rows, {self.rate:,.0f} a second"
         if self._total and self._done:
-            left = self.seconds * (self._total / self._done - 1)
+            left = self.seconds * max(0.0, self._total / self._done - 1)
             said = f"{self._label}: {min(self._done / self._total, 1):.0%}, {said.split(': ', 1)[1]}, {left:.0f} s left"
         return said

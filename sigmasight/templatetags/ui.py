@@ -5,8 +5,9 @@ How each is used, with all its states: /admin/_styleguide.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
+from functools import wraps
 from typing import Any
 
 from django import template
@@ -30,13 +31,24 @@ register = template.Library()
 
 # ---- figures ----
 
-register.filter("count", fmt.count)
-register.filter("compact", fmt.compact)
-register.filter("ms", fmt.milliseconds)
-register.filter("percent", fmt.percent)
-register.filter("usd", fmt.usd)
-register.filter("filesize", fmt.filesize)
-register.filter("duration", fmt.duration)
+
+def _figure(show: Callable[..., fmt.Quantity]) -> Callable[..., fmt.Quantity]:
+    """The filter of a figure: what a template doesn't find is "" to Django, and not known to us."""
+
+    @wraps(show)
+    def shown(value: Any, *more: Any) -> fmt.Quantity:
+        return show(None if value == "" else value, *more)
+
+    return shown
+
+
+register.filter("count", _figure(fmt.count))
+register.filter("compact", _figure(fmt.compact))
+register.filter("ms", _figure(fmt.milliseconds))
+register.filter("percent", _figure(fmt.percent))
+register.filter("usd", _figure(fmt.usd))
+register.filter("filesize", _figure(fmt.filesize))
+register.filter("duration", _figure(fmt.duration))
 register.filter("initials", fmt.initials)
 register.filter("browser", browser)
 

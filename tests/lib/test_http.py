@@ -97,15 +97,12 @@ def test_a_slash_too_many_or_too_few_leads_to_the_page(client, asked, leads_to):
     assert client.head(asked).status_code == 301
 
 
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    "name", ["a%20b", "a%3Fb", "a%25b", "%C3%BC", "a%23b", "a%0Ab"], ids=["space", "?", "%", "ü", "#", "line end"]
-)
+@pytest.mark.parametrize("name", ["a%20b", "a%3Fb", "a%25b", "%C3%BC", "a%23b"], ids=["space", "?", "%", "ü", "#"])
 @pytest.mark.parametrize("query", ["", "?x=1"])
 def test_what_was_escaped_in_a_path_stays_escaped(client, name, query):
     response = client.get(f"/admin/db/activity/event/{name}/change{query}")
-    if response.status_code == 301:
-        assert response["Location"] == f"/admin/db/activity/event/{name}/change/{query}"
+    assert response.status_code == 301
+    assert response["Location"] == f"/admin/db/activity/event/{name}/change/{query}"
 
 
 def test_under_a_prefix_the_prefix_stays(client):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from metrics.toolcalls import LONGEST_MS, ToolCall, read_tool_calls, sendable
 
 KEYS = st.sampled_from(
-    "tools name function arguments args input result output error duration_ms latency_ms ms id".split()
+    ["tools", "name", "function", "arguments", "args", "input", "result", "output", "error", "duration_ms", "ms"]
 )
 LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just('{"q": "\\ud800"}')
 JSON = st.recursive(
