@@ -34,6 +34,12 @@ GROUPS: tuple[tuple[str, tuple[Item, ...]], ...] = (
 )
 
 
+def _inside(item: Item, here: str) -> bool:
+    """Whether the page is one of a namespace whose index is the item."""
+    namespace, index, _ = item.view.partition(":index")
+    return bool(index) and here.startswith(f"{namespace}:")
+
+
 def frame(request: HttpRequest) -> dict[str, Any]:
     """Context for base.html: `nav` (groups of items) and `theme` ("light", "dark", or "" for the system's)."""
     theme = request.COOKIES.get("theme", "")
@@ -55,7 +61,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
                     "label": item.label,
                     "url": url,
                     "icon": item.icon,
-                    "current": here == item.view or here in item.also,
+                    "current": here == item.view or here in item.also or _inside(item, here),
                     "count": None,
                     "warn": False,
                 }

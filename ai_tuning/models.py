@@ -79,6 +79,8 @@ class Memory(models.Model):
         indexes = [
             # What the AI remembers of one person.
             models.Index(fields=["user_id", "-created_at"], name="ix_memory_user"),
+            # All memories, newest first.
+            models.Index(fields=["created_at"], name="ix_memory_created_at"),
             # Memories by scope, newest first.
             models.Index(fields=["scope", "-created_at"], name="ix_memory_scope"),
         ]

@@ -160,8 +160,8 @@ def copy_floor(rows: int) -> float:
 
         def load() -> None:
             with cursor.copy(
-                "COPY floor (id, conversation_id, message_id, user_id, model, input_tokens, output_tokens, total_tokens,"
-                " first_token_ms, total_latency_ms, tool_calls_count, tool_calls, created_at) FROM STDIN"
+                "COPY floor (id, conversation_id, message_id, user_id, model, input_tokens, output_tokens,"
+                " total_tokens, first_token_ms, total_latency_ms, tool_calls_count, tool_calls, created_at) FROM STDIN"
             ) as copy:
                 copy.write(lines)
 

@@ -21,6 +21,7 @@ from psycopg import sql
 
 from metrics.models import AIRequest
 from sigmasight.lib.periods import Period
+from sigmasight.lib.rawadmin.partitioned import row_key
 
 # The application's clocks are not ours: a request may seem to precede its conversation by this much.
 CLOCK_SLACK = dt.timedelta(hours=1)
@@ -162,6 +163,11 @@ class RequestRow:
     total_tokens: int | None
     error_type: str | None
     error_message: str | None
+
+    @property
+    def raw_key(self) -> str:
+        """The row's name at /admin/db/."""
+        return row_key(self.created_at, self.id)
 
 
 _TOOLS = sql.SQL("""

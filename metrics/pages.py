@@ -65,6 +65,9 @@ def request_cards(window: Window) -> list[Card]:
     fresh = age(now.last_at, timezone.now()) if now.last_at and window.unfinished else ""
     shared: dict[str, Any] = {"compare": compare, "age": fresh}
 
+    def to(place: str) -> str:
+        return f"#{place}" if now.requests else ""
+
     def was(name: str) -> Any:
         return getattr(before, name) if before else None
 
@@ -73,7 +76,7 @@ def request_cards(window: Window) -> list[Card]:
             "Requests",
             now.requests,
             was("requests"),
-            href="#requests",
+            href=to("requests"),
             values=window.series("requests"),
             earlier=window.previous("requests"),
             **shared,
@@ -84,19 +87,19 @@ def request_cards(window: Window) -> list[Card]:
             was("error_rate"),
             unit=SHARE,
             sub=f"{now.failed:,} failed",
-            href="#errors",
+            href=to("errors"),
             values=window.series("error_rate"),
             earlier=window.previous("error_rate"),
             **shared,
         ),
-        latency_card(window, href="#latency", fresh=fresh),
+        latency_card(window, href=to("latency"), fresh=fresh),
         card(
             "First token",
             now.first_token.p50,
             before.first_token.p50 if before else None,
             unit=MS,
             sub="p50",
-            href="#latency",
+            href=to("latency"),
             values=window.series("first_p50"),
             earlier=window.previous("first_p50"),
             **shared,
@@ -107,12 +110,12 @@ def request_cards(window: Window) -> list[Card]:
             was("input_tokens"),
             unit=TOKENS,
             sub=f"{TOKENS.show(now.output_tokens)} out",
-            href="#tokens",
+            href=to("tokens"),
             values=window.series("input_tokens"),
             earlier=window.previous("input_tokens"),
             **shared,
         ),
-        card("People", now.people, was("people"), sub="who asked", href="#models", **shared),
+        card("People", now.people, was("people"), sub="who asked", href=to("models"), **shared),
     ]
 
 

@@ -103,7 +103,8 @@ class _Reader(HTMLParser):
         if "figure" in inside and "name" in inside and "mute" not in inside:
             self.name = data.strip() or self.name
         elif "figure" in inside and "val" in inside:
-            self.page.cards[self.name] = (self.page.cards.get(self.name, "") + data).strip().replace("\xa0", " ")
+            so_far = self.page.cards.get(self.name, "")
+            self.page.cards[self.name] = f"{so_far} {data.strip()}".strip().replace("\xa0", " ")
         if ("td" in tags or "th" in tags) and self.page.rows and self.page.rows[-1]:
             self.page.rows[-1][-1] = " ".join((self.page.rows[-1][-1] + data).split())
         if "script" not in tags:

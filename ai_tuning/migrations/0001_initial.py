@@ -210,6 +210,7 @@ class Migration(migrations.Migration):
                 "db_table": "ai_memories",
                 "indexes": [
                     models.Index(fields=["user_id", "-created_at"], name="ix_memory_user"),
+                    models.Index(fields=["created_at"], name="ix_memory_created_at"),
                     models.Index(fields=["scope", "-created_at"], name="ix_memory_scope"),
                 ],
                 "constraints": [

@@ -71,17 +71,20 @@ class _Launch:
                 self.steps.tick(f"Stopped what an earlier run had left: {', '.join(left)}")
             self._servers()
             self.supervisor.hush()
-            self._tables()
-            self._static_files()
-            self._first_admin()
+            for step in (self._tables, self._static_files, self._first_admin):
+                self.supervisor.check()
+                step()
+            self.supervisor.check()
             if demo:
                 self._demo(demo_days)
             files.give_back(self.where)
+            self.supervisor.check()
             self._product()
             self.supervisor.watch()
         except KeyboardInterrupt:
             pass
         finally:
+            self.supervisor.hold_interruptions()
             connections.close_all()
             self.steps.say("\nStopping …" if self.supervisor.asked_to_stop else "Stopping …", style="dim")
             self.supervisor.stop()

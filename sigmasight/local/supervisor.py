@@ -63,7 +63,7 @@ class Supervisor:
         self.processes: list[Process] = []
         self.tails: list[Tail] = []
         self.asked_to_stop = 0
-        self._starting = True
+        self._interruptible = True
 
     # --- Signals ------------------------------------------------------------------------------------------
 
@@ -71,11 +71,29 @@ class Supervisor:
         """Take over Ctrl-C, SIGTERM and the closing of the terminal."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._asked)
+        sys.unraisablehook = self._lost
 
     def _asked(self, _number: int, _frame: FrameType | None) -> None:
         self.asked_to_stop += 1
-        if self._starting and self.asked_to_stop == 1:
+        if self._interruptible:
+            self._interruptible = False  # a second one must not break into the stopping
             raise KeyboardInterrupt  # out of whatever step is at work
+
+    def _lost(self, lost: "sys.UnraisableHookArgs") -> None:
+        """An interruption that fell into some object's `__del__` ends there; `check` picks it up."""
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            self._interruptible = True
+        else:
+            sys.__unraisablehook__(lost)
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if somebody asked to stop where it could not be raised, or got lost in a callback."""
+        if self.asked_to_stop:
+            raise KeyboardInterrupt
+
+    def hold_interruptions(self) -> None:
+        """From now on being asked to stop is only counted."""
+        self._interruptible = False
 
     # --- Starting -----------------------------------------------------------------------------------------
 
@@ -103,9 +121,15 @@ class Supervisor:
         return self.add(Process(name, start, log))
 
     def _start(self, process: Process) -> None:
-        process.due = None
-        process.child = process.start()
-        record(self.where.run, process.name, process.child.pid)
+        # An interruption between the fork and the record would leave a process that nobody knows of.
+        interruptible, self._interruptible = self._interruptible, False
+        try:
+            process.due = None
+            process.child = process.start()
+            record(self.where.run, process.name, process.child.pid)
+        finally:
+            self._interruptible = interruptible and not self.asked_to_stop
+        self.check()
 
     # --- Watching -----------------------------------------------------------------------------------------
 
@@ -145,6 +169,7 @@ class Supervisor:
         while not done():
             if time.monotonic() > deadline:
                 return False
+            self.check()
             self.look()
             time.sleep(LOOK_EVERY)
         return True
@@ -156,7 +181,7 @@ class Supervisor:
 
     def watch(self) -> None:
         """Look after everything until somebody asks to stop."""
-        self._starting = False
+        self.hold_interruptions()
         while not self.asked_to_stop:
             self.look()
             time.sleep(LOOK_EVERY)
@@ -165,7 +190,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop all: web, worker and beat together, then the servers. Another Ctrl-C on the way is force."""
-        self._starting = False
+        self.hold_interruptions()
         asked_before = self.asked_to_stop
         began = time.monotonic()
         for is_server, grace in ((False, PROCESS_GRACE), (True, WHOLE_GRACE)):

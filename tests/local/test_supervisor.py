@@ -150,3 +150,31 @@ def test_trouble_in_a_log_is_shown_with_its_name(supervisor: Supervisor, said: l
     supervisor.add_command("worker", "sh -c 'echo INFO quiet; echo ERROR loud; sleep 300'", os.environ)
     assert supervisor.watch_until(lambda: bool(said), 10)
     assert said == ["  worker │ ERROR loud"]
+
+
+class Interrupted:
+    """Somebody presses Ctrl-C while this one is thrown away."""
+
+    def __init__(self, by: Supervisor) -> None:
+        self.by = by
+
+    def __del__(self) -> None:
+        self.by._asked(signal.SIGINT, None)
+
+
+def test_a_ctrl_c_that_python_swallows_is_not_lost(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", supervisor._lost)
+    Interrupted(supervisor)
+    assert capsys.readouterr().err == ""
+    with pytest.raises(KeyboardInterrupt):
+        supervisor.check()
+    with pytest.raises(KeyboardInterrupt):  # and another one is heard at once
+        supervisor._asked(signal.SIGINT, None)
+
+
+def test_while_stopping_it_is_only_counted(supervisor: Supervisor) -> None:
+    supervisor.hold_interruptions()
+    supervisor._asked(signal.SIGINT, None)
+    assert supervisor.asked_to_stop == 1

@@ -156,7 +156,8 @@ def test_ctrl_c_in_the_middle_of_the_start_leaves_nothing(product: Product) -> N
     assert wait_until(lambda: lock.exists() and bool(lock.read_text()), 60)
     everyone = list(product.pids().values())
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(15) == 0, product.text()
+    assert wait_until(lambda: process.poll() is not None, 15), product.text()
+    assert process.returncode == 0, product.text()
     assert "Traceback" not in product.text()
     assert [pid for pid in everyone if started_at(pid)] == []
 

@@ -10,10 +10,10 @@ from typing import Any
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
-from django.core.validators import validate_email
 
 from admin_portal.models import AdminUser
 
+NAME = 255
 DEFAULT_EMAIL = "admin@sigmasight.localhost"
 
 
@@ -35,15 +35,17 @@ class Command(BaseCommand):
             return
         email = options["email"] or os.environ.get("ADMIN_EMAIL", "").strip() or DEFAULT_EMAIL
         try:
-            validate_email(email)
+            AdminUser._meta.get_field("email").clean(email, None)
         except ValidationError as error:
             raise CommandError(
                 f"“{email}” is not an e-mail address: give one as ADMIN_EMAIL or an argument."
             ) from error
         if AdminUser.objects.filter(email__iexact=email).exists():
             raise CommandError(f"{email} is an admin already: pick another address, or change that one’s password.")
+        if len(options["name"]) > NAME:
+            raise CommandError(f"The name is too long: use at most {NAME} characters.")
         given = self._given_password(ask=options["ask"])
-        password = given or secrets.token_urlsafe(15)
+        password = secrets.token_urlsafe(15) if given is None else given
         admin = AdminUser(email=email, full_name=options["name"])
         try:
             validate_password(password, admin)
@@ -53,13 +55,13 @@ class Command(BaseCommand):
         label = AdminUser.Role(options["role"]).label
         self.stdout.write(
             f"{label[0].upper()}{label[1:]} {email.lower()} made, with the password given."
-            if given
+            if given is not None
             else f"{label[0].upper()}{label[1:]} {email.lower()} made. Password, shown this once: {password}"
         )
 
-    def _given_password(self, *, ask: bool) -> str:
+    def _given_password(self, *, ask: bool) -> str | None:
         if ask:
             if not sys.stdin.isatty():
                 raise CommandError("--ask needs a terminal: set ADMIN_PASSWORD instead.")
             return getpass("Password: ")
-        return os.environ.get("ADMIN_PASSWORD", "")
+        return os.environ.get("ADMIN_PASSWORD") or None

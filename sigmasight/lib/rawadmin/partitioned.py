@@ -32,7 +32,7 @@ class PartitionedRawTable(RawTable):
         return ("pk", "created_at")
 
     def object_key(self, obj: Any) -> str:
-        return f"{obj.created_at.astimezone(dt.UTC).strftime(FORMAT)}~{obj.pk}"
+        return row_key(obj.created_at, obj.pk)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         found = read_key(object_id)
@@ -65,6 +65,11 @@ class PartitionedRawTable(RawTable):
         url = reverse(name, args=(quote(self.object_key(row)),), current_app=self.admin_site.name)
         query = request.META.get("QUERY_STRING")
         return HttpResponseRedirect(f"{url}?{query}" if query else url)
+
+
+def row_key(created_at: dt.datetime, pk: uuid.UUID) -> str:
+    """A row's full name, as its page's address has it: its day is in it, so that one partition is looked at."""
+    return f"{created_at.astimezone(dt.UTC).strftime(FORMAT)}~{pk}"
 
 
 def read_key(text: str) -> tuple[dt.datetime, uuid.UUID] | None:

@@ -1,0 +1,261 @@
+"""/admin/ai: what the models did, on one page."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import uuid
+
+import pytest
+import time_machine
+from django.db import connections
+from django.urls import reverse
+from django.utils import timezone
+
+from metrics import ai
+from metrics.models import AIRequest
+from sigmasight.lib.format import COUNT, TOKENS, milliseconds, percent
+from sigmasight.lib.periods import named
+from tests.conftest import TIME_ZERO
+from tests.days import make_room
+from tests.factories.activity import talk
+from tests.factories.metrics import AIRequestFactory
+from tests.pages import counted, nonsense, read
+
+pytestmark = pytest.mark.django_db(databases=["default", "metro"])
+
+URL = "/admin/ai"
+TOOLS = (None, {"tools": [{"name": "get_positions"}, {"name": "risk"}]}, [{"name": "get_positions"}], ["x"], {"a": 1})
+
+
+def ago(**span):
+    return timezone.now() - dt.timedelta(**span)
+
+
+def fill(requests, seed=0):
+    """Requests of the last day, those of conversations that are kept among them."""
+    chance = random.Random(seed)
+    kept = talk(created_at=ago(hours=20)).conversation_id
+    AIRequest.objects.bulk_create(
+        AIRequest(
+            conversation_id=chance.choice([kept, uuid.uuid4()]),
+            message_id=uuid.uuid4(),
+            user_id=chance.choice([None, uuid.UUID(int=1), uuid.UUID(int=2)]),
+            model=chance.choice(["gpt-5", "gpt-5-mini"]),
+            input_tokens=chance.choice([None, chance.randrange(9000)]),
+            output_tokens=chance.choice([None, chance.randrange(900)]),
+            total_latency_ms=chance.choice([None, chance.randrange(20_000), chance.randrange(3_000)]),
+            first_token_ms=chance.choice([None, chance.randrange(900)]),
+            tool_calls=chance.choice(TOOLS),
+            error_type=chance.choice([None, None, None, "api_failure", "rate_limit_exceeded"]),
+            error_message=chance.choice([None, "Too many requests"]),
+            created_at=ago(minutes=chance.randrange(1, 20 * 60)),
+        )
+        for _ in range(requests)
+    )
+
+
+def sql(query, *params):
+    with connections["default"].cursor() as cursor:
+        cursor.execute(query, params)
+        return cursor.fetchall()
+
+
+def plain(text):
+    return str(text).replace("\xa0", " ")
+
+
+def test_nobody_sees_it_without_signing_in(client):
+    response = client.get(f"{URL}?period=7d")
+    assert response.status_code == 302
+    assert response["Location"].startswith("/admin/login?next=/admin/ai")
+
+
+def test_admins_and_super_admins_see_it(client, admin, super_admin):
+    fill(20)
+    for who in (admin, super_admin):
+        client.force_login(who, backend="django.contrib.auth.backends.ModelBackend")
+        read(client.get(URL))
+
+
+def test_it_only_reads(as_admin):
+    assert as_admin.post(URL).status_code == 405
+    assert as_admin.head(URL).status_code == 200
+
+
+def test_an_empty_house_says_what_to_do_and_claims_nothing(as_admin):
+    page = read(as_admin.get(URL))
+    assert "No AI requests in this period" in page.text
+    assert "manage.py import_ai_requests" in page.text
+    assert "succeeded" not in page.text
+    assert {page.cards[name] for name in ("Error rate", "Latency", "First token")} == {"–"}
+    assert page.cards["Requests"] == "0"
+
+
+def test_where_nothing_failed_it_says_so(as_admin):
+    AIRequestFactory()
+    assert "Every request of this period succeeded." in read(as_admin.get(URL)).text
+    assert "Every request that passes these filters succeeded." in read(as_admin.get(f"{URL}?model=gpt-5-mini")).text
+
+
+def test_where_all_failed_there_is_no_latency_and_no_chart_breaks(as_admin):
+    AIRequestFactory(error_type="api_failure", total_latency_ms=100)
+    page = read(as_admin.get(URL))
+    assert page.cards["Error rate"] == "100 %"
+    assert page.cards["Latency"] == "–"
+    assert "Nothing measured" in page.text
+
+
+def test_the_cards_are_what_sql_counts(as_admin):
+    fill(200)
+    page = read(as_admin.get(URL))
+    ((requests, failed, people, tokens, p50, p95, first),) = sql(
+        """
+        SELECT count(*), count(error_type), count(DISTINCT user_id), sum(input_tokens),
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY total_latency_ms) FILTER (WHERE error_type IS NULL),
+               percentile_cont(0.95) WITHIN GROUP (ORDER BY total_latency_ms) FILTER (WHERE error_type IS NULL),
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY first_token_ms) FILTER (WHERE error_type IS NULL)
+          FROM ai_request_metrics
+        """
+    )
+    assert page.cards["Requests"] == "200" == str(requests)
+    assert page.cards["Error rate"] == plain(percent(failed / requests))
+    assert page.cards["People"] == str(people)
+    assert page.cards["Tokens in"] == plain(TOKENS.show(tokens))
+    assert page.cards["First token"] == plain(milliseconds(first))
+    assert page.cards["Latency"] == f"{p50 / 1000:.2f} / {plain(milliseconds(p95))}"
+
+
+def test_the_tables_are_what_sql_counts(as_admin):
+    fill(200)
+    page = read(as_admin.get(URL))
+    for model, requests, failed, tokens in sql(
+        "SELECT model, count(*), count(error_type), sum(input_tokens) FROM ai_request_metrics GROUP BY 1"
+    ):
+        row = [plain(cell) for cell in page.row(model)]
+        assert row[1:4] == [str(requests), plain(percent(requests / 200)), plain(percent(failed / requests))]
+        assert row[7] == plain(COUNT.show(tokens))
+    for error, model, times in sql(
+        "SELECT error_type, model, count(*) FROM ai_request_metrics WHERE error_type IS NOT NULL GROUP BY 1, 2"
+    ):
+        assert [error, model, str(times)] in [
+            [row[0].removesuffix("Too many requests").removesuffix("no message").strip(), row[1], row[3]]
+            for row in page.rows
+            if len(row) == 6
+        ]
+    using = (
+        'tool_calls @> \'[{"name": "get_positions"}]\' OR tool_calls -> \'tools\' @> \'[{"name": "get_positions"}]\''
+    )
+    ((requests,),) = sql(f"SELECT count(*) FROM ai_request_metrics WHERE {using}")
+    assert page.row("get_positions")[1:3] == [str(requests), str(requests)]
+
+
+@pytest.mark.parametrize("query", ["model=gpt-5", "error=api_failure", "tool=get_positions", "model=gpt-5&tool=risk"])
+def test_a_filter_narrows_every_figure_and_a_chip_lifts_it(as_admin, query):
+    fill(200)
+    only = ai.AIFilter(**dict(each.split("=") for each in query.split("&")))
+    expected = ai.summary(named("24h", timezone.now()), only)
+    page = read(as_admin.get(f"{URL}?{query}"))
+    assert page.cards["Requests"] == str(expected.requests) != "200"
+    assert page.html.count('aria-label="Remove ') == query.count("=")
+
+
+def test_nothing_that_fits_is_said_with_a_way_out(as_admin):
+    AIRequestFactory()
+    page = read(as_admin.get(f"{URL}?period=7d&model=gpt-2&error=none"))
+    assert "No request fits" in page.text
+    assert "?period=7d" in page.links
+
+
+def test_a_request_leads_to_its_conversation_or_to_its_row_where_there_is_none(as_admin):
+    kept = talk(created_at=ago(hours=1))
+    with_talk = AIRequestFactory(conversation_id=kept.conversation_id, message_id=kept.pk, total_latency_ms=5)
+    without = AIRequestFactory(error_type="api_failure", error_message="It broke")
+    page = read(as_admin.get(URL))
+    assert f"/admin/ai/tuning/{with_talk.conversation_id}#m-{with_talk.message_id}" in page.links
+    assert reverse("admin:metrics_airequest_change", args=[without.pk]) in page.links
+    assert not any(str(without.conversation_id) in link for link in page.links)
+    assert "It broke" in page.text
+
+
+def test_another_period_is_another_set_of_rows(as_admin):
+    make_room(ago(days=5))
+    AIRequestFactory(created_at=ago(days=5))
+    assert read(as_admin.get(URL)).cards["Requests"] == "0"
+    assert read(as_admin.get(f"{URL}?period=7d")).cards["Requests"] == "1"
+    span = f"{ago(days=6):%Y-%m-%d}"
+    assert read(as_admin.get(f"{URL}?period=custom&from={span}&to={ago(days=4):%Y-%m-%d}")).cards["Requests"] == "1"
+
+
+@time_machine.travel(TIME_ZERO, tick=False)
+@pytest.mark.parametrize("span", [1, 47, 180, 181, 60 * 24, 60 * 24 * 4 + 17, 60 * 24 * 400])
+@pytest.mark.parametrize("compare", [0, 1])
+def test_any_span_is_drawn_compared_or_not(as_admin, span, compare):
+    make_room(TIME_ZERO)
+    start = TIME_ZERO - dt.timedelta(minutes=span, seconds=11)
+    AIRequestFactory(created_at=TIME_ZERO - dt.timedelta(seconds=30), total_latency_ms=10)
+    query = f"period=custom&from={start:%Y-%m-%dT%H:%M:%S}&to={TIME_ZERO:%Y-%m-%dT%H:%M:%S}&compare={compare}"
+    assert read(as_admin.get(f"{URL}?{query}")).cards["Requests"] == "1"
+
+
+@pytest.mark.parametrize("query", nonsense("period", "from", "to", "model", "error", "tool", "compare", "after", "x"))
+def test_no_parameter_breaks_it(as_admin, query):
+    AIRequestFactory()
+    read(as_admin.get(f"{URL}?{query}"))
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("period=fortnight", "take 24h, 7d, 30d, 90d or custom"),
+        ("period=custom", "A custom period needs “from”"),
+        ("from=yesterday", "is no time: write from=2026-11-01"),
+        ("period=custom&from=2026-11-02&to=2026-11-01", "“from” must be earlier than “to”"),
+        ("period=custom&from=1990-01-01", "choose a shorter period"),
+        ("model=a%00b", "Lift the filters"),
+        (f"tool={'x' * 10_000}", "Lift the filters"),
+        ("error=%ff", "Lift the filters"),
+    ],
+)
+def test_what_makes_no_sense_is_said_with_what_to_do(as_admin, query, says):
+    AIRequestFactory()
+    page = read(as_admin.get(f"{URL}?{query}"))
+    assert says in page.text
+    assert "x" * 100 not in page.text
+
+
+def test_names_are_never_taken_for_a_part_of_the_page(as_admin):
+    evil = '"><script>alert(1)</script>'
+    AIRequestFactory(model=evil, error_type=evil, error_message=evil, tool_calls=[{"name": evil}])
+    AIRequestFactory(model=evil, total_latency_ms=9)
+    for query in ("", "?model=%22%3E%3Cscript%3Ealert(1)%3C/script%3E"):
+        assert "<script>alert" not in read(as_admin.get(URL + query)).html
+
+
+def test_without_metro_it_is_as_always(as_admin, away):
+    AIRequestFactory()
+    away("metro")
+    assert read(as_admin.get(URL)).cards["Requests"] == "1"
+
+
+def test_without_gondola_it_says_when_to_come_back(as_admin, away):
+    as_admin.raise_request_exception = False
+    away("default")
+    response = as_admin.get(URL)
+    assert response["Retry-After"] == "30"
+    assert "The database doesn’t answer" in read(response, status=503).text
+
+
+@pytest.mark.parametrize("query", ["", "?model=gpt-5&tool=get_positions", "?compare=0&error=api_failure"])
+def test_it_costs_as_many_queries_for_fifty_requests_as_for_one(as_admin, query):
+    fill(1)
+    with counted() as one:
+        read(as_admin.get(URL + query))
+    fill(50, seed=1)
+    with counted() as fifty:
+        read(as_admin.get(URL + query))
+    assert len(one) <= len(fifty) <= len(one) + 1, "\n".join(fifty)  # one more: whether the conversations are kept
+    fill(300, seed=2)
+    with counted() as many:
+        read(as_admin.get(URL + query))
+    assert len(many) == len(fifty) <= 20
