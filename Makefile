@@ -49,11 +49,11 @@ test-browser: ## The tests in a real browser (needs Chromium)
 check: ## Everything CI looks at besides the tests: style, types, layers, templates, migrations, deployment
 	$(call setup,test)
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; failed=; \
-	look() { printf '\033[1m── %s\033[0m\n' "$$1"; shift; "$$@" || failed=yes; }; \
+	look() { printf '%s\n' "── $$1"; shift; "$$@" || failed=yes; }; \
 	look "Style (ruff check)" ruff check --quiet .; \
 	look "Format (ruff format)" ruff format --quiet --check .; \
 	look "Types (mypy --strict)" mypy; \
-	look "Layers (import-linter)" lint-imports; \
+	look "Layers (import-linter)" lint-imports --no-logo; \
 	look "Templates' format (djlint --check)" djlint --quiet --check templates; \
 	look "Templates' mistakes (djlint --lint)" djlint --quiet --lint templates; \
 	look "Migrations (none missing)" python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run; \

@@ -136,6 +136,12 @@ def counted() -> Iterator[list[str]]:
     queries += [query["sql"] for query in (*gondola.captured_queries, *metro.captured_queries)]
 
 
-def nonsense(*names: str) -> list[str]:
-    """Query strings, each with one of the parameters full of nonsense."""
-    return [f"{name}={value.format(name=name) if '{name}' in value else value}" for name in names for value in NONSENSE]
+def read_all_nonsense(client: Any, url: str, name: str) -> None:
+    """Reads the page with every kind of nonsense in one parameter."""
+    for value in NONSENSE:
+        query = f"{name}={value.replace('{name}', name)}"
+        try:
+            read(client.get(f"{url}?{query}"))
+        except Exception as error:
+            error.add_note(f"with ?{query[:100]}")
+            raise

@@ -18,7 +18,7 @@ from tests.pages import read
 
 ROOT = Path(settings.BASE_DIR) / "templates"
 TEMPLATES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.html"))
-MOST = 150  # links followed from one page; those that differ only in the bucket they lead to are many
+MOST = 60  # links followed from one page, evenly chosen: those of a chart's buckets are many and alike
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
@@ -84,7 +84,7 @@ def test_no_link_of_a_page_is_dead(as_super_admin, seeded, url):
     links = {urljoin(f"http://testserver{url}", link) for link in page.links}
     inside = sorted(link for link in links if urlsplit(link).netloc == "testserver")
     assert len(inside) > 5
-    for link in inside[:: max(1, len(inside) // MOST)]:
+    for link in inside[:: -(-len(inside) // MOST)]:
         path, query, fragment = urlsplit(link).path, urlsplit(link).query, urlsplit(link).fragment
         assert path.startswith("/admin"), link
         response = as_super_admin.get(f"{path}?{query}", follow=True)

@@ -86,7 +86,8 @@ class _Launch:
         finally:
             self.supervisor.hold_interruptions()
             connections.close_all()
-            self.steps.say("\nStopping …" if self.supervisor.asked_to_stop else "Stopping …", style="dim")
+            if self.supervisor.processes:
+                self.steps.say("\nStopping …" if self.supervisor.asked_to_stop else "Stopping …", style="dim")
             self.supervisor.stop()
         self.steps.tick("Stopped; nothing is left running")
 
@@ -125,7 +126,7 @@ class _Launch:
                 try:
                     connections[alias].ensure_connection()
                 except Exception as error:
-                    said = " ".join(str(error).split()).rstrip(".")
+                    said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
                     raise Problem(
                         f"The database of {variable} does not answer ({said}): mend the address or start it."
                     ) from error
@@ -173,6 +174,7 @@ class _Launch:
                     f"{self.where.logs / 'web.log'}."
                 )
             step.note = f"logs in {_short(self.where.logs)}"
+        self.supervisor.hold_interruptions()  # one in the middle of a line would print it twice
         self.steps.console.print()
         self.steps.console.print(self._last_line(env), style="bold", markup=False)
 

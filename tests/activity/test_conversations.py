@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import uuid
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +21,7 @@ from tests.factories.activity import AnswerFactory, ConversationFactory, Message
 pytestmark = pytest.mark.django_db
 
 ROLES = ("user", "assistant", "system", "tool")
-ERRORS = (None, None, None, {}, [], "", 0, False, {"type": "api_failure"}, ["x"], "broke", 7, True)
+ERRORS: tuple[Any, ...] = (None, None, None, {}, [], "", 0, False, {"type": "api_failure"}, ["x"], "broke", 7, True)
 
 
 def test_a_digest_is_what_the_messages_say():

@@ -9,7 +9,6 @@ import uuid
 import pytest
 import time_machine
 from django.db import connections
-from django.urls import reverse
 from django.utils import timezone
 
 from metrics import ai
@@ -20,7 +19,7 @@ from tests.conftest import TIME_ZERO
 from tests.days import make_room
 from tests.factories.activity import talk
 from tests.factories.metrics import AIRequestFactory
-from tests.pages import counted, nonsense, read
+from tests.pages import counted, read, read_all_nonsense
 
 pytestmark = pytest.mark.django_db(databases=["default", "metro"])
 
@@ -173,7 +172,8 @@ def test_a_request_leads_to_its_conversation_or_to_its_row_where_there_is_none(a
     without = AIRequestFactory(error_type="api_failure", error_message="It broke")
     page = read(as_admin.get(URL))
     assert f"/admin/ai/tuning/{with_talk.conversation_id}#m-{with_talk.message_id}" in page.links
-    assert reverse("admin:metrics_airequest_change", args=[without.pk]) in page.links
+    (raw,) = {link for link in page.links if link.startswith("/admin/db/metrics/airequest/")}
+    assert str(without.pk) in as_admin.get(raw).content.decode()
     assert not any(str(without.conversation_id) in link for link in page.links)
     assert "It broke" in page.text
 
@@ -198,10 +198,10 @@ def test_any_span_is_drawn_compared_or_not(as_admin, span, compare):
     assert read(as_admin.get(f"{URL}?{query}")).cards["Requests"] == "1"
 
 
-@pytest.mark.parametrize("query", nonsense("period", "from", "to", "model", "error", "tool", "compare", "after", "x"))
-def test_no_parameter_breaks_it(as_admin, query):
+@pytest.mark.parametrize("name", ["period", "from", "to", "model", "error", "tool", "compare", "after", "x"])
+def test_no_parameter_breaks_it(as_admin, name):
     AIRequestFactory()
-    read(as_admin.get(f"{URL}?{query}"))
+    read_all_nonsense(as_admin, URL, name)
 
 
 @pytest.mark.parametrize(
