@@ -2,15 +2,20 @@
 
 import logging
 import re
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 from uuid import uuid4
 
+from django.conf import settings
 from django.core.signals import request_finished
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 
+from sigmasight.lib.http import client_ip
+
+log = logging.getLogger("sigmasight.requests")
 NO_REQUEST = "-"
 _current: ContextVar[str] = ContextVar("request_id", default=NO_REQUEST)
 _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -26,14 +31,30 @@ class RequestIdMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        # Probes come every few seconds, and a page's files say nothing that the page does not.
+        self.unlogged = ("/healthz", "/readyz", settings.STATIC_URL)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _ACCEPTABLE.fullmatch(given) else uuid4().hex
         _current.set(request_id)
+        begun = time.perf_counter()
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
+        if not request.path_info.startswith(self.unlogged):
+            self._log(request, response, 1000 * (time.perf_counter() - begun))
         return response
+
+    def _log(self, request: HttpRequest, response: HttpResponse, milliseconds: float) -> None:
+        """One line a request, without the query: people search for names and addresses."""
+        seen = {
+            "method": request.method,
+            "path": request.path_info,
+            "status": response.status_code,
+            "ms": round(milliseconds, 1),
+            "ip": client_ip(request),
+        }
+        log.info("%(method)s %(path)s %(status)s", seen, extra=seen)
 
 
 @receiver(request_finished)
