@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from admin_portal.models import AdminUser
+from admin_portal.models import AdminUser, one_spelling
 
 # Argon2 reads all of it: a megabyte of password is an attack, not a password.
 PASSWORD_CHARACTERS = 1024
@@ -97,4 +97,4 @@ def locked_out(request: HttpRequest, response: HttpResponse | None, credentials:
 def address_typed(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
     """Whose password was tried, in one spelling (called by django-axes, which counts by it)."""
     given = (credentials or {}).get("username") or request.POST.get("username", "")
-    return str(given).strip().lower()[:255]
+    return one_spelling(str(given))[:255]

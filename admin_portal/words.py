@@ -17,7 +17,7 @@ from activity import people
 from activity.people import PeopleFigures
 from ai_tuning.feedback import RatingFigures
 from metrics.batch import LastBatch
-from metrics.pages import Window
+from metrics.pages import Window, comparable
 from sigmasight.lib.format import COUNT, delta, duration, milliseconds, percent
 from sigmasight.lib.periods import Period
 
@@ -71,7 +71,8 @@ def in_words(window: Window, last: LastBatch | None) -> tuple[str, list[Sentence
     if before and before.error_rate is not None and now.error_rate is not None:
         strength = share_strength(now.failed, now.requests, before.failed, before.requests)
         bad |= now.error_rate > before.error_rate and strength > STANDARD_ERRORS
-    p95, earlier = now.latency.p95, before.latency.p95 if before else None
+    latency_before = comparable(before.latency if before else None)
+    p95, earlier = now.latency.p95, latency_before.p95 if latency_before else None
     if p95 is not None and earlier and abs(p95 - earlier) / earlier > LATENCY_RATIO:
         word = "slower" if p95 > earlier else "faster"
         text = f"Answers are {word}: p95 {milliseconds(p95)}, {milliseconds(earlier)} before."

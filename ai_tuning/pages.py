@@ -17,7 +17,7 @@ from metrics.toolcalls import ToolCall, sendable
 from sigmasight.lib.format import compact, count, exact, milliseconds
 
 ROLES = {"user": "Person", "assistant": "Assistant", "system": "System", "tool": "Tool"}
-LINE = 56
+LINE = 44
 
 
 def turns(thread: Thread) -> list[dict[str, Any]]:

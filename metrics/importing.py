@@ -91,6 +91,9 @@ class RequestImporter:
         self._noted: set[dt.date] = set()
         self._days = Days(TABLE)
         self._offset = dt.timedelta()
+        # When the first and the last of the written rows are, after any shift: where to look for them.
+        self.begins: dt.datetime | None = None
+        self.ends: dt.datetime | None = None
 
     def read(self, files: Files, problems: Problems) -> Iterator[Request]:
         for file, lines in itertools.groupby(files.lines(), key=lambda found: found.file):
@@ -121,6 +124,8 @@ class RequestImporter:
 
     def write(self, batch: list[Request], problems: Problems) -> None:
         times = [request.at + self._offset for request in batch]
+        self.begins = min(times) if self.begins is None else min(self.begins, *times)
+        self.ends = max(times) if self.ends is None else max(self.ends, *times)
         self._days.make(at.date() for at in times)
         rows = [line(*request.values, at) for request, at in zip(batch, times, strict=True)]
         with transaction.atomic(using="default"), connections["default"].cursor() as cursor:

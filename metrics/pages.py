@@ -10,13 +10,14 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from metrics import ai
-from metrics.ai import AIFilter, BucketFigures, Summary
+from metrics.ai import AIFilter, BucketFigures, Percentiles, Summary
 from sigmasight.lib.cards import Card, card
 from sigmasight.lib.charts import Bin, Chart, Reference, Series, bar_chart, histogram, line_chart
 from sigmasight.lib.format import COUNT, MS, SHARE, TOKENS, Quantity, age, milliseconds
 from sigmasight.lib.periods import Period
 
 ERROR_TYPES_DRAWN = 4
+LEAST_MEASURED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ def request_cards(window: Window) -> list[Card]:
     def to(place: str) -> str:
         return f"#{place}" if now.requests else ""
 
+    first_before = comparable(before.first_token if before else None)
+
     def was(name: str) -> Any:
         return getattr(before, name) if before else None
 
@@ -96,7 +99,7 @@ def request_cards(window: Window) -> list[Card]:
         card(
             "First token",
             now.first_token.p50,
-            before.first_token.p50 if before else None,
+            first_before.p50 if first_before else None,
             unit=MS,
             sub="p50",
             href=to("latency"),
@@ -119,15 +122,20 @@ def request_cards(window: Window) -> list[Card]:
     ]
 
 
+def comparable(before: Percentiles | None) -> Percentiles | None:
+    """Percentiles worth comparing with; None where so few were measured that they say nothing."""
+    return before if before and before.measured >= LEAST_MEASURED else None
+
+
 def latency_card(window: Window, *, href: str, fresh: str) -> Card:
     """p50 and p95 in one card, in one unit; the delta is p95's."""
-    now, before = window.summary.latency, window.before.latency if window.before else None
+    now, before = window.summary.latency, comparable(window.before.latency if window.before else None)
     drawn = card(
         "Latency",
         now.p95,
         before.p95 if before else None,
         unit=MS,
-        compare=before is not None,
+        compare=window.before is not None,
         sub="p50 / p95",
         href=href,
         values=window.series("p95"),

@@ -245,6 +245,8 @@ class Delta:
     def __str__(self) -> str:
         if not self.before:
             return self.change
+        if self.direction and not self.change:
+            return f"{self.arrow}{NBSP}from {self.before}"
         return f"{self.arrow}{NBSP}{self.change} · {self.before} before" if self.change else f"as before, {self.before}"
 
 
@@ -252,7 +254,8 @@ NO_DELTA = Delta(0, "nothing to compare with", "")
 
 
 def delta(now: float | None, before: float | None, unit: Unit = COUNT) -> Delta:
-    """The change from ``before`` to ``now``: in percent (past tenfold, as a multiple), in points where both are shares.
+    """The change from ``before`` to ``now``: in percent (past tenfold, as a multiple; past a hundredfold,
+    only what it was), in points where both are shares.
 
     From zero there is no percentage, so the difference itself is given. Either side unknown: :data:`NO_DELTA`.
     """
@@ -268,8 +271,9 @@ def delta(now: float | None, before: float | None, unit: Unit = COUNT) -> Delta:
         change, unseen = unit.show(abs(a)), a == 0
     else:
         ratio = abs(a - b) / abs(b)
-        # From 37 to 61,399 is no percentage anybody reads: past tenfold, say how many times as much.
-        change = percent(ratio) if ratio < 10 else Quantity(f"×{NBSP}{count(a / b).number}")
+        # From 37 to 61,399 is no percentage anybody reads: past tenfold, say how many times as much, and past a
+        # hundredfold that there was next to nothing.
+        change = percent(ratio) if ratio < 10 else Quantity(f"×{NBSP}{count(a / b).number}" if ratio < 100 else "")
         unseen = ratio < 0.0005
     return Delta(0, "", was) if unseen else Delta(direction, str(change), was)
 

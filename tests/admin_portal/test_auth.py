@@ -81,6 +81,13 @@ def test_ten_wrong_passwords_lock_that_address_out_from_there(client, admin):
     assert sign_in(client, REMOTE_ADDR="198.51.100.7").status_code == 302
 
 
+@pytest.mark.parametrize("spelling", [" Ines@Example.com ", "\uff49nes@example.com", "\u0131nes@example.com", "\u0130nes@example.com"])
+def test_no_other_spelling_of_the_address_gets_round_a_lock_out(client, admin, spelling):
+    for _ in range(10):
+        sign_in(client, password="wrong")
+    assert sign_in(client, spelling).status_code != 302
+
+
 def test_a_lock_out_does_not_touch_others_at_the_same_place(client, admin, super_admin):
     for _ in range(10):
         sign_in(client, password="wrong")

@@ -16,7 +16,7 @@ class Command(ImportCommand[Page]):
         "Imports knowledge documents: JSONL with scope, title, content, metadata and perhaps an embedding of 1,536 "
         "numbers. Running it twice adds nothing."
     )
-    where = "/admin/ai/knowledge"
+    where = "/admin/db/ai_tuning/document/"
     batch_size = 200
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -9,8 +9,9 @@ from django.core.management.base import CommandError
 
 from metrics.importing import CsvShape, Request, RequestImporter
 from sigmasight.lib.linefiles import Files, LineError
+from sigmasight.lib.periods import between, floor
 from sigmasight.lib.values import as_moment
-from sigmasight.management.importing import ImportCommand
+from sigmasight.management.importing import ImportCommand, Tally
 
 _COLUMNS = {
     "input-tokens": "tokens of the prompt",
@@ -91,4 +92,13 @@ class Command(ImportCommand[Request]):
             delimiter=delimiter,
             source=options["source"],
         )
-        return RequestImporter(shape, options["shift_to"], options["end_at"])
+        self._importer = RequestImporter(shape, options["shift_to"], options["end_at"])
+        return self._importer
+
+    def _summary(self, tally: Tally, skipped: int, seconds: float) -> None:
+        """Names the page with the period of the rows: a trace of years ago is in no named one."""
+        begins, ends = self._importer.begins, self._importer.ends
+        if begins is not None and ends is not None:
+            last = floor(ends, "minute") + dt.timedelta(minutes=1)
+            self.where = f"/admin/ai{between(floor(begins, 'minute'), last).href}"
+        super()._summary(tally, skipped, seconds)
