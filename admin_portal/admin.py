@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from admin_portal.auth import PASSWORD_CHARACTERS
-from admin_portal.models import AdminSession, AdminUser
+from admin_portal.models import AdminSession, AdminUser, one_spelling
 from ai_tuning.models import Annotation
 from sigmasight.lib.rawadmin import RawTable, choices, is_set, show, time_window
 from sigmasight.lib.rawadmin.filters import RawFilter
@@ -53,8 +53,7 @@ class AdminUserForm(ModelForm):
     again = password_field("password again", True)
 
     def clean_email(self) -> str:
-        email: str = self.cleaned_data["email"]
-        return email.strip().lower()
+        return one_spelling(self.cleaned_data["email"])
 
     def clean_new_password(self) -> str:
         password: str = self.cleaned_data["new_password"]

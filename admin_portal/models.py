@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import unicodedata
 from typing import Any
 
 import bcrypt
@@ -24,7 +25,7 @@ def one_spelling(address: str | None) -> str:
 
     One function for both: were PostgreSQL to fold the case (`iexact`), "ı" would find "i" and be counted apart.
     """
-    return (address or "").strip().lower()
+    return unicodedata.normalize("NFKC", address or "").strip().lower()
 
 
 class AdminUserManager(BaseUserManager["AdminUser"]):
@@ -34,7 +35,7 @@ class AdminUserManager(BaseUserManager["AdminUser"]):
 
     def create_admin(self, email: str, password: str, full_name: str = "", role: str = "admin") -> AdminUser:
         """A new admin who can sign in. Raises IntegrityError where the address is taken."""
-        admin = self.model(email=email.strip().lower(), full_name=full_name or email.split("@")[0], role=role)
+        admin = self.model(email=one_spelling(email), full_name=full_name or email.split("@")[0], role=role)
         admin.set_password(password)
         admin.save(using=self._db)
         return admin

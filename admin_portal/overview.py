@@ -171,7 +171,7 @@ def _metro_cards(period: Period, metro: MetroWindow | None, now: dt.datetime) ->
     tuning = reverse("tuning")
     if metro is None:
         return [
-            card("Thumbs-down share", None, note="metro is away", exactness="", href=tuning),
+            card("Thumbs-down", None, note="metro is away", exactness="", href=tuning),
             card("To review", None, note="metro is away", exactness="", href=tuning),
         ]
     waiting = metro.waiting

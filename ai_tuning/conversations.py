@@ -141,6 +141,11 @@ class Thread:
         return first or ""
 
     @property
+    def messages(self) -> int:
+        """Questions and answers, as the list counts them: what tools said is no message of its own."""
+        return sum(turn.message.role in (Message.Role.USER, Message.Role.ASSISTANT) for turn in self.turns)
+
+    @property
     def models(self) -> list[str]:
         """The models that answered, in order of appearance."""
         return list(dict.fromkeys(turn.request.model for turn in self.turns if turn.request))

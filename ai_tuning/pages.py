@@ -71,7 +71,7 @@ def facts(thread: Thread) -> list[tuple[str, str]]:
     tokens_out = [turn.output_tokens for turn in thread.turns if turn.output_tokens is not None]
     rows = [
         ("Begun", exact(conversation.created_at)),
-        ("Messages", f"{count(len(thread.turns))}"),
+        ("Messages", f"{count(thread.messages)}"),
         ("Models", ", ".join(thread.models or _models(conversation.metadata)) or "not recorded"),
         ("Requests", f"{count(use.requests)}, {count(use.failed)} failed" if use else "none recorded"),
         ("Tokens in", str(compact(sum(tokens))) if tokens else "not measured"),

@@ -141,6 +141,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "sigmasight.lib.http.NoStoreMiddleware",
     "sigmasight.lib.http.TrailingSlashMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -212,6 +213,8 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURE_LIMIT", default=10)
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+# As the form and Django's signals name it. axes' default, `email`, finds nothing there and takes what was typed, raw.
+AXES_USERNAME_FORM_FIELD = "username"
 AXES_LOCKOUT_CALLABLE = "admin_portal.auth.locked_out"
 AXES_USERNAME_CALLABLE = "admin_portal.auth.address_typed"
 AXES_CLIENT_IP_CALLABLE = "sigmasight.lib.http.client_ip"

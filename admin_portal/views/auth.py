@@ -49,7 +49,7 @@ def account(request: HttpRequest) -> HttpResponse:
         form.save()
         update_session_auth_hash(request, admin)
         ended = AdminSession.objects.of(admin.pk).revoke()
-        messages.success(request, f"Password changed. {_sessions(ended - 1)} ended; this one goes on.")
+        messages.success(request, f"Password changed. {_sessions(ended)} ended; this one goes on.")
         return redirect("account")
     sessions = AdminSession.objects.of(admin.pk).newest_first()
     return render(
@@ -89,4 +89,4 @@ def _own_sessions(request: HttpRequest) -> AdminSessionQuerySet:
 
 
 def _sessions(count: int) -> str:
-    return "1 other session" if count == 1 else f"{max(count, 0)} other sessions"
+    return "1 other session" if count == 1 else f"{count} other sessions"

@@ -49,3 +49,15 @@ class TrailingSlashMiddleware:
                 target += "?" + (iri_to_uri(query) or "")
             return HttpResponsePermanentRedirect(escape_leading_slashes(target))
         return self.get_response(request)
+
+
+class NoStoreMiddleware:
+    """No page is kept by a browser or a proxy, unless its view says otherwise: after sign-out, Back shows nothing."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        return response

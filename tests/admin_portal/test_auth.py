@@ -7,6 +7,7 @@ import datetime as dt
 import bcrypt
 import pytest
 import time_machine
+from django.contrib.messages import get_messages
 from django.contrib.sessions.backends.base import UpdateError
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
@@ -81,7 +82,9 @@ def test_ten_wrong_passwords_lock_that_address_out_from_there(client, admin):
     assert sign_in(client, REMOTE_ADDR="198.51.100.7").status_code == 302
 
 
-@pytest.mark.parametrize("spelling", [" Ines@Example.com ", "\uff49nes@example.com", "\u0131nes@example.com", "\u0130nes@example.com"])
+@pytest.mark.parametrize(
+    "spelling", [" Ines@Example.com ", "\uff49nes@example.com", "\u0131nes@example.com", "\u0130nes@example.com"]
+)
 def test_no_other_spelling_of_the_address_gets_round_a_lock_out(client, admin, spelling):
     for _ in range(10):
         sign_in(client, password="wrong")
@@ -269,7 +272,9 @@ def change(client, current=PASSWORD, new="a much better passphrase", again=None)
 def test_a_new_password_ends_every_other_session_and_keeps_this_one(as_admin, admin):
     other = other_session(admin)
     ends = AdminSession.objects.exclude(pk=other.pk).get().expires_at
-    assert change(as_admin).status_code == 302
+    answer = change(as_admin)
+    assert answer.status_code == 302
+    assert "1 other session ended" in str(next(iter(get_messages(answer.wsgi_request))))
     other.refresh_from_db()
     assert other.revoked_at is not None
     live = AdminSession.objects.of(admin.pk).live().get()

@@ -123,3 +123,9 @@ def test_a_post_is_not_led_anywhere_as_its_form_would_be_lost(client):
 @pytest.mark.parametrize("path", ["/nothing/here/", "/nothing/here", "/admin/ai/nothing/"])
 def test_what_is_no_page_either_way_is_not_found(client, path):
     assert client.get(path).status_code == 404
+
+
+@pytest.mark.django_db(databases=["default", "metro"])
+@pytest.mark.parametrize("path", ["/admin", "/admin/ai/tuning", "/admin/db/", "/admin/nowhere"])
+def test_no_page_is_kept_by_the_browser(as_admin, path):
+    assert "no-store" in as_admin.get(path)["Cache-Control"]
