@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field, replace
 
-from django.db import OperationalError, connections
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,10 +18,11 @@ from ai_tuning.review import Waiting
 from metrics import batch, pages
 from metrics.batch import LastBatch
 from metrics.pages import Window
+from sigmasight.lib.away import reaching
 from sigmasight.lib.cards import Card, card
 from sigmasight.lib.charts import tiny_bars
 from sigmasight.lib.format import COUNT, SECONDS, SHARE, age, duration
-from sigmasight.lib.periods import Period
+from sigmasight.lib.periods import Period, is_covered
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +80,24 @@ def overview(period: Period) -> Overview:
     )
 
 
-def _ratings(metro: MetroWindow | None) -> tuple[RatingFigures | None, RatingFigures | None]:
-    return (metro.now, metro.before) if metro else (None, None)
-
-
 def _people(period: Period) -> PeopleWindow:
-    return PeopleWindow(
-        people.figures(period),
-        people.by_bucket(period),
-        people.figures(period.previous) if period.compare else None,
-        people.by_bucket(period.previous) if period.compare else [],
-    )
+    buckets = people.by_bucket(period)
+    earlier = people.by_bucket(period.previous) if period.compare else []
+    if not is_covered([each.active for each in buckets], [each.active for each in earlier]):
+        earlier = []
+    before = people.figures(period.previous) if earlier else None
+    return PeopleWindow(people.figures(period), buckets, before, earlier)
 
 
 def _metro(period: Period) -> MetroWindow | None:
-    try:
-        return MetroWindow(
-            feedback.ratings(period),
-            feedback.ratings_by_bucket(period),
-            feedback.ratings(period.previous) if period.compare else None,
-            review.waiting(),
-        )
-    except OperationalError:
-        connections["metro"].close()
-        return None
+    with reaching("metro"):
+        buckets = feedback.ratings_by_bucket(period)
+        earlier = feedback.ratings_by_bucket(period.previous) if period.compare else []
+        if not is_covered([each.total for _, each in buckets], [each.total for _, each in earlier]):
+            earlier = []
+        before = feedback.sum_up(earlier) if earlier else None
+        return MetroWindow(feedback.sum_up(buckets), buckets, before, review.waiting())
+    return None
 
 
 def _cards(
@@ -207,7 +201,7 @@ def _batch_card(last: LastBatch | None, now: dt.datetime) -> Card:
     if run.status != "completed":
         tone = "bad" if run.status == "failed" else "warn"
     elif last.slow_phase:
-        note, tone = f"+{duration(last.slow_phase_extra)}: {last.slow_phase}", "warn"
+        note, tone = f"+{words.minutes(last.slow_phase_extra)}: {last.slow_phase}", "warn"
     elif extra is not None:
         note = f"usual {duration(last.usual_seconds)}"
     return Card(

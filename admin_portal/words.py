@@ -58,6 +58,11 @@ def share_strength(now: int, of_now: int, before: int, of_before: int) -> float:
     return abs(now / of_now - before / of_before) / error if error else 0.0
 
 
+def minutes(seconds: float) -> str:
+    """A length of time to the minute, from two minutes on: a batch is not late by seconds."""
+    return str(duration(60 * round(seconds / 60) if seconds >= 120 else seconds))
+
+
 def in_words(window: Window, last: LastBatch | None) -> tuple[str, list[Sentence]]:
     """The headline, and the sentences after it."""
     now, before = window.summary, window.before
@@ -93,7 +98,7 @@ def _batch(last: LastBatch) -> tuple[Sentence, bool]:
         return Sentence(f"The last batch {word}.", href, word), True
     extra = last.extra_seconds
     if last.slow_phase and extra is not None and extra > 0:
-        late = f"{duration(extra)} longer"
+        late = f"{minutes(extra)} longer"
         return Sentence(f"The last batch took {late} than usual: {last.slow_phase}.", href, late), False
     if extra is None:
         return Sentence("The last batch went through.", href, "went through"), False

@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from uuid import UUID
 
-from django.db import OperationalError, connections
 from django.db.models import Exists, OuterRef
 
 from activity import conversations, people
 from activity.conversations import Digest
 from activity.models import Conversation, Message, User
-from activity.querysets import ConversationQuerySet
 from ai_tuning import feedback
 from ai_tuning.models import Annotation, Feedback
 from metrics import ai, batch
@@ -25,6 +23,7 @@ from metrics.ai import ConversationUse
 from metrics.batch import RunFigures
 from metrics.models import AIRequest
 from metrics.toolcalls import ToolCall, read_tool_calls
+from sigmasight.lib.away import reaching
 from sigmasight.lib.pagination import Cursor
 from sigmasight.lib.periods import Period
 
@@ -174,12 +173,11 @@ def conversation_page(
         asked = AIRequest.objects.filter(conversation_id=OuterRef("pk"), created_at__gte=period.start - ai.CLOCK_SLACK)
         found = found.filter(Exists(asked.by_model(only.model)))
     if only.rating:
-        try:
-            found = _rated(found, period, only.rating, notes)
-        except OperationalError:
-            connections["metro"].close()
-            metro_away = True
-            found = found.none()
+        rated: list[UUID] = []
+        with reaching("metro") as metro:
+            rated = _rated_messages(period, only.rating, notes)
+        metro_away = metro.away
+        found = found.filter(pk__in=set(conversations.conversation_of(rated).values()))
     total = found.order_by()[: COUNTED + 1].count()
     page = found.newest_first()
     if after is not None:
@@ -208,14 +206,10 @@ def open_thread(conversation_id: UUID) -> Thread | None:
     answers = [message.pk for message in messages if message.role == Message.Role.ASSISTANT]
     voices: dict[UUID, list[Feedback]] = {}
     annotations: dict[UUID, list[Annotation]] = {}
-    metro_away = False
-    try:
+    with reaching("metro") as metro:
         voices = feedback.voices(answers)
         for annotation in Annotation.objects.for_messages(answers).order_by("created_at", "id"):
             annotations.setdefault(annotation.message_id, []).append(annotation)
-    except OperationalError:
-        connections["metro"].close()
-        metro_away = True
     turns = []
     for message in messages:
         request = requests.get(message.pk)
@@ -232,16 +226,15 @@ def open_thread(conversation_id: UUID) -> Thread | None:
         )
     person = people.people([conversation.user_id]).get(conversation.user_id)
     use = ai.by_conversation([conversation_id], conversation.created_at).get(conversation_id)
-    return Thread(conversation, person, turns, use, batch.state_at(conversation.created_at), metro_away)
+    return Thread(conversation, person, turns, use, batch.state_at(conversation.created_at), metro.away)
 
 
-def _rated(found: ConversationQuerySet, period: Period, rating: str, notes: list[str]) -> ConversationQuerySet:
-    """Those with such a thumb: the messages from metro, then their conversations from gondola."""
+def _rated_messages(period: Period, rating: str, notes: list[str]) -> list[UUID]:
+    """Messages with such a thumb (metro alone is asked); a note where there are more than are looked at."""
     messages = feedback.rated_messages_since(period.start, rating, limit=RATED + 1)
     if len(messages) > RATED:
         notes.append(f"Only the {RATED:,} newest thumbs-{rating} since the period’s start are looked at.")
-        messages = messages[:RATED]
-    return found.filter(pk__in=set(conversations.conversation_of(messages).values()))
+    return messages[:RATED]
 
 
 def _rows(shown: list[Conversation]) -> tuple[list[Row], bool]:
@@ -251,12 +244,9 @@ def _rows(shown: list[Conversation]) -> tuple[list[Row], bool]:
     who = people.people(conversation.user_id for conversation in shown)
     digests = conversations.digests(ids)
     use = ai.by_conversation(ids, shown[-1].created_at)
-    voices: dict[UUID, list[Feedback]] | None
-    try:
+    voices: dict[UUID, list[Feedback]] | None = None
+    with reaching("metro"):
         voices = feedback.voices(answer for digest in digests.values() for answer in digest.answer_ids)
-    except OperationalError:
-        connections["metro"].close()
-        voices = None
     rows = []
     for conversation in shown:
         digest = digests.get(conversation.pk)

@@ -30,8 +30,12 @@ class RatingFigures:
 
 def ratings(period: Period) -> RatingFigures:
     """The period's thumbs, by when they were given."""
-    buckets = [figures for _, figures in ratings_by_bucket(period)]
-    return RatingFigures(sum(each.up for each in buckets), sum(each.down for each in buckets))
+    return sum_up(ratings_by_bucket(period))
+
+
+def sum_up(buckets: list[tuple[dt.datetime, RatingFigures]]) -> RatingFigures:
+    """The thumbs of all buckets together."""
+    return RatingFigures(sum(each.up for _, each in buckets), sum(each.down for _, each in buckets))
 
 
 def ratings_by_bucket(period: Period) -> list[tuple[dt.datetime, RatingFigures]]:

@@ -11,13 +11,19 @@ from typing import Any
 from django.utils.timesince import timesince
 
 from activity.models import Message
-from ai_tuning.conversations import Thread, Turn
+from ai_tuning.conversations import ConversationPage, Thread, Turn
 from metrics.models import BatchRun
 from metrics.toolcalls import ToolCall, sendable
 from sigmasight.lib.format import compact, count, exact, milliseconds
+from sigmasight.lib.periods import Period
 
 ROLES = {"user": "Person", "assistant": "Assistant", "system": "System", "tool": "Tool"}
 LINE = 44
+
+
+def found(page: ConversationPage, period: Period) -> str:
+    """How many there are, and of when: "5,092, 24 Oct 2026 – 22 Nov 2026, UTC"."""
+    return f"{count(page.total)}{'+' if page.more else ''}, {period.text}"
 
 
 def turns(thread: Thread) -> list[dict[str, Any]]:

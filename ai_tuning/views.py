@@ -34,6 +34,7 @@ def tuning(request: HttpRequest) -> HttpResponse:
     except BadCursorError as error:
         after = None
         notes.append(str(error))
+    page = conversation_page(period, form.as_filter(), after)
     return render_part(
         request,
         "ai_tuning/tuning.html",
@@ -41,8 +42,9 @@ def tuning(request: HttpRequest) -> HttpResponse:
         {
             # A list has nothing to compare with.
             "period": replace(period, compare_href=""),
+            "found": pages.found(page, period),
             "form": form,
-            "page": conversation_page(period, form.as_filter(), after),
+            "page": page,
             "after": after,
             "notes": notes,
             "chips": filter_chips(

@@ -14,7 +14,7 @@ from metrics.ai import AIFilter, BucketFigures, Percentiles, Summary
 from sigmasight.lib.cards import Card, card
 from sigmasight.lib.charts import Bin, Chart, Reference, Series, bar_chart, histogram, line_chart
 from sigmasight.lib.format import COUNT, MS, SHARE, TOKENS, Quantity, age, milliseconds
-from sigmasight.lib.periods import Period
+from sigmasight.lib.periods import Period, is_covered
 
 ERROR_TYPES_DRAWN = 4
 LEAST_MEASURED = 20
@@ -50,19 +50,17 @@ class Window:
 
 def look_at(period: Period, only: AIFilter = ai.EVERYTHING) -> Window:
     """Summary and buckets of a period, and of the one before where the page compares."""
-    compare = period.compare
-    return Window(
-        period,
-        ai.summary(period, only),
-        ai.by_bucket(period, only),
-        ai.summary(period.previous, only) if compare else None,
-        ai.by_bucket(period.previous, only) if compare else [],
-    )
+    buckets = ai.by_bucket(period, only)
+    earlier = ai.by_bucket(period.previous, only) if period.compare else []
+    if not is_covered([each.requests for each in buckets], [each.requests for each in earlier]):
+        earlier = []
+    before = ai.summary(period.previous, only) if earlier else None
+    return Window(period, ai.summary(period, only), buckets, before, earlier)
 
 
 def request_cards(window: Window) -> list[Card]:
     """Requests, errors, latency, first token, tokens, people."""
-    now, before, compare = window.summary, window.before, window.before is not None
+    now, before, compare = window.summary, window.before, window.period.compare
     fresh = age(now.last_at, timezone.now()) if now.last_at and window.unfinished else ""
     shared: dict[str, Any] = {"compare": compare, "age": fresh}
 
@@ -135,7 +133,7 @@ def latency_card(window: Window, *, href: str, fresh: str) -> Card:
         now.p95,
         before.p95 if before else None,
         unit=MS,
-        compare=window.before is not None,
+        compare=window.period.compare,
         sub="p50 / p95",
         href=href,
         values=window.series("p95"),
@@ -149,7 +147,7 @@ def latency_card(window: Window, *, href: str, fresh: str) -> Card:
         _pair(now.p50, now.p95),
         drawn.sub,
         drawn.href,
-        f"p95 {drawn.delta}".replace(" · ", ", was ").replace(" before", "") if drawn.delta else "",
+        f"p95 {drawn.delta}".replace(" · ", ", was ").replace(" before", "") if before else drawn.delta,
         drawn.tone,
         drawn.spark,
         f"exact, of {now.measured:,}",

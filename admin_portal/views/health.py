@@ -53,7 +53,7 @@ def _redis() -> str:
     try:
         with redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2) as client:
             client.ping()
-    except redis.RedisError:
+    except (redis.RedisError, ValueError):  # ValueError: REDIS_URL is no address
         return "no answer"
     return "ok"
 

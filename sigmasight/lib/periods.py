@@ -8,7 +8,7 @@ length, so that like is compared with like, up to the same minute.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -107,6 +107,15 @@ class Period:
         params["from"] = f"{start:%Y-%m-%dT%H:%M}"
         params["to"] = f"{start + STEP[self.bucket]:%Y-%m-%dT%H:%M}"
         return "?" + params.urlencode()
+
+
+def is_covered(now: Sequence[float], before: Sequence[float]) -> bool:
+    """Whether the period before holds enough to be compared with: counts by bucket, of both.
+
+    Where raw rows are gone, or recording began in the middle, a difference would tell of that and of nothing else: so
+    at least half as many buckets must have something in them as have now.
+    """
+    return 2 * sum(1 for each in before if each) >= sum(1 for each in now if each)
 
 
 def floor(moment: dt.datetime, bucket: Bucket) -> dt.datetime:

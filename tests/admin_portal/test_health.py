@@ -51,3 +51,13 @@ def test_every_answer_carries_a_request_id(client):
     assert len(client.get("/healthz")["X-Request-ID"]) == 32
     assert client.get("/healthz", HTTP_X_REQUEST_ID="abc-1")["X-Request-ID"] == "abc-1"
     assert client.get("/healthz", HTTP_X_REQUEST_ID="bad id\n")["X-Request-ID"] != "bad id\n"
+
+
+def test_a_probe_with_somebodys_cookie_does_not_depend_on_the_database(as_admin, away):
+    away("default")
+    assert as_admin.get("/healthz").status_code == 200
+
+
+def test_an_address_that_is_none_is_no_answer_either(client, settings):
+    settings.REDIS_URL = "nonsense"
+    assert client.get("/readyz").json()["checks"]["redis"] == "no answer"

@@ -11,7 +11,7 @@ from django.test import RequestFactory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmasight.lib.periods import LONGEST, NAMED, STEP, floor, named, period_from
+from sigmasight.lib.periods import LONGEST, NAMED, STEP, floor, is_covered, named, period_from
 from tests.conftest import TIME_ZERO
 
 NOW = TIME_ZERO + dt.timedelta(minutes=34, seconds=56)
@@ -247,3 +247,19 @@ def test_floor_is_the_start_of_the_utc_bucket(bucket):
         start
         == {"minute": at("2026-11-15T19:17"), "hour": at("2026-11-15T19:00"), "day": at("2026-11-15T00:00")}[bucket]
     )
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "covered"),
+    [
+        ([5, 5, 5, 5], [4, 4, 4, 4], True),
+        ([5, 5, 5, 5], [0, 0, 4, 4], True),
+        ([5, 5, 5, 5], [0, 0, 0, 4], False),  # recording began in the middle
+        ([5, 5, 5, 5], [0, 0, 0, 0], False),
+        ([0, 0, 0, 5], [0, 0, 0, 4], True),
+        ([0, 0, 0, 0], [9, 9, 9, 9], True),
+        ([5, 5], [], False),
+    ],
+)
+def test_a_period_is_compared_only_with_one_that_was_recorded(now, before, covered):
+    assert is_covered(now, before) is covered
