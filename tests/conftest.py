@@ -24,6 +24,7 @@ if not os.environ.get("DATABASE_URL"):
 os.environ.setdefault("SECRET_KEY", "of-the-tests-only-" + "x" * 50)
 os.environ["HTTPS"] = "false"
 os.environ["DEBUG"] = "false"
+os.environ["LOG_LEVEL"], os.environ["LOG_FORMAT"] = "INFO", "json"
 for _name in ("ADMIN_EMAIL", "ADMIN_PASSWORD"):
     os.environ.pop(_name, None)
 # Here and not in pyproject.toml: pytest-django would read the settings before the servers are known.
