@@ -18,9 +18,9 @@ from activity.conversations import Digest
 from activity.models import Conversation, Message, User
 from ai_tuning import feedback
 from ai_tuning.models import Annotation, Feedback
-from metrics import ai, batch
-from metrics.ai import ConversationUse
+from metrics import batch, behind
 from metrics.batch import RunFigures
+from metrics.behind import ConversationUse
 from metrics.models import AIRequest
 from metrics.toolcalls import ToolCall, read_tool_calls
 from sigmasight.lib.away import reaching
@@ -170,7 +170,9 @@ def conversation_page(
     if only.person.strip():
         found = found.of_users(people.found_by(only.person))
     if only.model:
-        asked = AIRequest.objects.filter(conversation_id=OuterRef("pk"), created_at__gte=period.start - ai.CLOCK_SLACK)
+        asked = AIRequest.objects.filter(
+            conversation_id=OuterRef("pk"), created_at__gte=period.start - behind.CLOCK_SLACK
+        )
         found = found.filter(Exists(asked.by_model(only.model)))
     if only.rating:
         rated: list[UUID] = []
@@ -201,8 +203,8 @@ def open_thread(conversation_id: UUID) -> Thread | None:
     if found is None:
         return None
     conversation, messages = found
-    requests = ai.requests_of(conversation_id, conversation.created_at)
-    usual = ai.usual_p95({request.model for request in requests.values()}, conversation.created_at)
+    requests = behind.requests_of(conversation_id, conversation.created_at)
+    usual = behind.usual_p95({request.model for request in requests.values()}, conversation.created_at)
     answers = [message.pk for message in messages if message.role == Message.Role.ASSISTANT]
     voices: dict[UUID, list[Feedback]] = {}
     annotations: dict[UUID, list[Annotation]] = {}
@@ -225,7 +227,7 @@ def open_thread(conversation_id: UUID) -> Thread | None:
             )
         )
     person = people.people([conversation.user_id]).get(conversation.user_id)
-    use = ai.by_conversation([conversation_id], conversation.created_at).get(conversation_id)
+    use = behind.by_conversation([conversation_id], conversation.created_at).get(conversation_id)
     return Thread(conversation, person, turns, use, batch.state_at(conversation.created_at), metro.away)
 
 
@@ -243,7 +245,7 @@ def _rows(shown: list[Conversation]) -> tuple[list[Row], bool]:
     ids = [conversation.pk for conversation in shown]
     who = people.people(conversation.user_id for conversation in shown)
     digests = conversations.digests(ids)
-    use = ai.by_conversation(ids, shown[-1].created_at)
+    use = behind.by_conversation(ids, shown[-1].created_at)
     voices: dict[UUID, list[Feedback]] | None = None
     with reaching("metro"):
         voices = feedback.voices(answer for digest in digests.values() for answer in digest.answer_ids)

@@ -11,7 +11,6 @@ Every figure is exact, from the raw rows of [start, end). One definition for all
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -19,12 +18,9 @@ from uuid import UUID
 from django.db import connections
 from psycopg import sql
 
-from metrics.models import AIRequest
 from sigmasight.lib.periods import Period
 from sigmasight.lib.rawadmin.partitioned import row_key
 
-# The application's clocks are not ours: a request may seem to precede its conversation by this much.
-CLOCK_SLACK = dt.timedelta(hours=1)
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99)
 # Bins of the latency histogram: upper edges in ms; the last is open.
 LATENCY_EDGES = (250, 500, 750, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12000, 16000, 24000, 32000, 60000)
@@ -184,7 +180,8 @@ _TOOL_NAME = sql.SQL("""COALESCE(
          THEN NULLIF(call -> 'function' ->> 'name', '') END,
     'unnamed')""")
 # All of a request's tokens, or those of them that somebody counted; NULL where nobody did.
-_TOKENS = sql.SQL("COALESCE(total_tokens, input_tokens + output_tokens, input_tokens, output_tokens)")
+# A request's tokens: the total where it was given, what was counted otherwise, NULL where nothing was.
+REQUEST_TOKENS = sql.SQL("COALESCE(total_tokens, input_tokens + output_tokens, input_tokens, output_tokens)")
 _OK_LATENCY = sql.SQL("error_type IS NULL AND total_latency_ms IS NOT NULL")
 _WHICH = {
     "newest": sql.SQL("TRUE"),
@@ -388,56 +385,6 @@ def requests(
     return [RequestRow(*row) for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationUse:
-    """What a conversation's requests took. Tokens None where nobody counted; `slowest_ms` over successful ones."""
-
-    models: tuple[str, ...]
-    requests: int
-    failed: int
-    tokens: int | None
-    slowest_ms: int | None
-
-
-def by_conversation(conversation_ids: Iterable[UUID], since: dt.datetime) -> dict[UUID, ConversationUse]:
-    """The use of these conversations, by id. `since`: when the oldest of them began, which spares older days."""
-    with connections["default"].cursor() as cursor:
-        cursor.execute(
-            sql.SQL("""
-            SELECT conversation_id, array_agg(DISTINCT model), count(*), count(error_type), sum({tokens}),
-                   max(total_latency_ms) FILTER (WHERE error_type IS NULL)
-              FROM ai_request_metrics
-             WHERE conversation_id = ANY(%(ids)s) AND created_at >= %(since)s
-             GROUP BY 1
-            """).format(tokens=_TOKENS),
-            {"ids": list(conversation_ids), "since": since - CLOCK_SLACK},
-        )
-        return {row[0]: ConversationUse(tuple(row[1]), *row[2:]) for row in cursor.fetchall()}
-
-
-def requests_of(conversation_id: UUID, since: dt.datetime) -> dict[UUID, AIRequest]:
-    """The request behind each answer of a conversation, by the answer's message id; the newest where there were
-    several."""
-    rows = AIRequest.objects.filter(conversation_id=conversation_id, created_at__gte=since - CLOCK_SLACK)
-    return {row.message_id: row for row in rows.order_by("created_at", "id")}
-
-
-def usual_p95(models: Iterable[str], until: dt.datetime) -> dict[str, float]:
-    """Each model's p95 latency in ms over the 24 hours before `until`, for judging whether an answer was slow."""
-    with connections["default"].cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT model, percentile_cont(0.95) WITHIN GROUP (ORDER BY total_latency_ms)
-              FROM ai_request_metrics
-             WHERE model = ANY(%s) AND created_at >= %s AND created_at < %s
-               AND error_type IS NULL AND total_latency_ms IS NOT NULL
-             GROUP BY 1
-            """,
-            [sorted(set(models)), until - dt.timedelta(days=1), until],
-        )
-        return dict(cursor.fetchall())
-
-
 def known_models(period: Period) -> list[str]:
     """The models with requests in the period, by name."""
     return [
@@ -470,7 +417,7 @@ def _rows(
         where=sql.SQL(" AND ").join(where),
         tools=_TOOLS,
         tool_name=_TOOL_NAME,
-        tokens=_TOKENS,
+        tokens=REQUEST_TOKENS,
         ok_latency=_OK_LATENCY,
         ok_first=_OK_FIRST,
         **(parts or {}),

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from metrics import ai
+from metrics import ai, behind
 from metrics.ai import AIFilter
 from metrics.models import AIRequest
 from metrics.toolcalls import read_tool_calls
@@ -373,7 +373,7 @@ def test_where_all_failed_there_are_tokens_and_errors_but_no_latency():
     assert not any(each.count for each in ai.latency_histogram(period))
     assert ai.requests(period, order="slowest") == []
     assert len(ai.requests(period, order="failed")) == 2
-    assert ai.usual_p95(["gpt-5-mini"], period.end) == {}
+    assert behind.usual_p95(["gpt-5-mini"], period.end) == {}
 
 
 def test_an_error_without_a_message_still_has_a_sample():
@@ -424,8 +424,8 @@ def test_a_conversations_use_is_what_its_requests_say():
     period = PERIODS["hours"]
     rows = keep(some_rows(period, 11))
     since = period.start
-    seen = ai.by_conversation(TALKS[:12], since)
-    kept = [row for row in rows if row.created_at >= since - ai.CLOCK_SLACK]
+    seen = behind.by_conversation(TALKS[:12], since)
+    kept = [row for row in rows if row.created_at >= since - behind.CLOCK_SLACK]
     assert set(seen) == {row.conversation_id for row in kept} & set(TALKS[:12])
     for talk, use in seen.items():
         own = [row for row in kept if row.conversation_id == talk]
@@ -437,16 +437,16 @@ def test_a_conversations_use_is_what_its_requests_say():
 
 
 def test_a_conversation_without_requests_has_no_use():
-    assert ai.by_conversation([TALKS[0]], TIME_ZERO) == {}
-    assert ai.by_conversation([], TIME_ZERO) == {}
+    assert behind.by_conversation([TALKS[0]], TIME_ZERO) == {}
+    assert behind.by_conversation([], TIME_ZERO) == {}
 
 
 def test_a_request_may_seem_to_precede_its_conversation_by_an_hour_and_no_more():
     make_room(TIME_ZERO)
     AIRequestFactory(conversation_id=TALKS[0], created_at=TIME_ZERO - HOUR)
     AIRequestFactory(conversation_id=TALKS[0], created_at=TIME_ZERO - HOUR - dt.timedelta(microseconds=1))
-    assert ai.by_conversation([TALKS[0]], TIME_ZERO)[TALKS[0]].requests == 1
-    assert len(ai.requests_of(TALKS[0], TIME_ZERO)) == 1
+    assert behind.by_conversation([TALKS[0]], TIME_ZERO)[TALKS[0]].requests == 1
+    assert len(behind.requests_of(TALKS[0], TIME_ZERO)) == 1
 
 
 def test_of_several_requests_for_an_answer_the_newest_stands_behind_it():
@@ -460,17 +460,17 @@ def test_of_several_requests_for_an_answer_the_newest_stands_behind_it():
             created_at=TIME_ZERO + dt.timedelta(minutes=minute),
         )
     AIRequestFactory(conversation_id=TALKS[1], message_id=uuid.uuid4(), created_at=TIME_ZERO)
-    assert ai.requests_of(TALKS[0], TIME_ZERO) == {answer: newest}
+    assert behind.requests_of(TALKS[0], TIME_ZERO) == {answer: newest}
 
 
 def test_the_usual_p95_is_of_the_day_before_by_model():
     rows = keep(some_rows(between(TIME_ZERO - 2 * DAY, TIME_ZERO + DAY), 12, 400))
-    seen = ai.usual_p95([*MODELS[:2], "never seen"], TIME_ZERO)
+    seen = behind.usual_p95([*MODELS[:2], "never seen"], TIME_ZERO)
     for model in MODELS[:2]:
         own = [row for row in rows if row.model == model and TIME_ZERO - DAY <= row.created_at < TIME_ZERO]
         assert seen[model] == close(percentile(good(own, "total_latency_ms"), 0.95))
     assert set(seen) == set(MODELS[:2])
-    assert ai.usual_p95([], TIME_ZERO) == {}
+    assert behind.usual_p95([], TIME_ZERO) == {}
 
 
 # --- Whatever an application may have stored ---
