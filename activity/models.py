@@ -12,8 +12,9 @@ from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models.functions import Left
 
+from activity import rollup_models as rollup_models
 from activity.querysets import ConversationQuerySet, EventQuerySet, MessageQuerySet, UserQuerySet
-from sigmasight.lib.dbfields import created_now, json_object, uuid_pk
+from sigmasight.lib.dbfields import created_now, json_object, transaction_number, uuid_pk
 from sigmasight.lib.partitioned import PartitionedModel
 
 # Past this many characters an answer is not searched: a longer one could exceed what PostgreSQL can index, and
@@ -175,6 +176,7 @@ class Event(PartitionedModel):
     ip_address = models.CharField(max_length=45, null=True, blank=True)
     user_agent = models.TextField(null=True, blank=True)
     created_at = created_now()
+    xact_id = transaction_number()
 
     objects = EventQuerySet.as_manager()
 
@@ -187,6 +189,8 @@ class Event(PartitionedModel):
             models.Index(fields=["session_id", "created_at"], name="ix_activity_session"),
             # Events of a type in a period: counts and the explorer.
             models.Index(fields=["event_type", "created_at"], name="ix_activity_type"),
+            # What came since the last look, whenever it is dated (`sigmasight.lib.rollups.fill`).
+            models.Index(fields=["xact_id"], name="ix_activity_xact"),
             # What stops people: errors by code in a period. Most events have none.
             models.Index(
                 fields=["error_code", "created_at"],

@@ -4,3 +4,9 @@ from django.apps import AppConfig
 class MetricsConfig(AppConfig):
     name = "metrics"
     verbose_name = "AI requests, batch runs, daily metrics"
+
+    def ready(self) -> None:
+        from metrics import journey
+        from sigmasight.lib import timeline
+
+        timeline.register(*journey.SOURCES)

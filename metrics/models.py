@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.db import models
 
+from metrics import rollup_models as rollup_models
 from metrics.querysets import AIRequestQuerySet, BatchRunQuerySet
-from sigmasight.lib.dbfields import created_now, json_object, uuid_pk
+from sigmasight.lib.dbfields import created_now, json_object, transaction_number, uuid_pk
 from sigmasight.lib.partitioned import PartitionedModel
 
 
@@ -25,6 +26,8 @@ class AIRequest(PartitionedModel):
     input_tokens = models.IntegerField(null=True, blank=True)
     output_tokens = models.IntegerField(null=True, blank=True)
     total_tokens = models.IntegerField(null=True, blank=True)
+    # Of the input tokens, those that the provider had in its cache.
+    cached_tokens = models.IntegerField(null=True, blank=True)
     first_token_ms = models.IntegerField(null=True, blank=True)
     total_latency_ms = models.IntegerField(null=True, blank=True)
     tool_calls_count = models.IntegerField(null=True, blank=True, default=0, db_default=0)
@@ -32,6 +35,7 @@ class AIRequest(PartitionedModel):
     error_type = models.CharField(max_length=100, null=True, blank=True)
     error_message = models.TextField(null=True, blank=True)
     created_at = created_now()
+    xact_id = transaction_number()
 
     objects = AIRequestQuerySet.as_manager()
 
@@ -47,6 +51,8 @@ class AIRequest(PartitionedModel):
             models.Index(fields=["user_id", "created_at"], name="ix_airequest_user"),
             # A model's figures in a period.
             models.Index(fields=["model", "created_at"], name="ix_airequest_model"),
+            # What came since the last look, whenever it is dated (`sigmasight.lib.rollups.fill`).
+            models.Index(fields=["xact_id"], name="ix_airequest_xact"),
             # Failed requests, newest first. Most succeed.
             models.Index(
                 fields=["error_type", "created_at"],

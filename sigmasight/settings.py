@@ -302,6 +302,8 @@ CELERY_BEAT_SCHEDULE = {
 # --- The product's own --------------------------------------------------------------------------------------
 
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=30)
+# Hourly figures are kept this long, daily ones for ever.
+ROLLUP_HOUR_DAYS = env.int("ROLLUP_HOUR_DAYS", default=100)
 PARTITION_DAYS_AHEAD = env.int("PARTITION_DAYS_AHEAD", default=14)
 
 # --- Logging: one JSON object a line on stdout, each with the request's id ------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.postgres.functions import RandomUUID, TransactionNow
 from django.db import models
+from django.db.models.functions import Cast
 
 
 def uuid_pk() -> models.UUIDField[Any, Any]:
@@ -27,3 +28,12 @@ def json_object(**options: Any) -> models.JSONField[Any, Any]:
 def json_array(**options: Any) -> models.JSONField[Any, Any]:
     """A JSONB array, `[]` where the writer gives none."""
     return models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True, **options)
+
+
+def transaction_number() -> models.BigIntegerField[Any, Any]:
+    """The number of the transaction that wrote the row; NULL: it was there before this product. See `lib.rollups.fill`."""
+    number = Cast(
+        Cast(models.Func(function="pg_current_xact_id", output_field=models.TextField()), models.TextField()),
+        models.BigIntegerField(),
+    )
+    return models.BigIntegerField(null=True, editable=False, db_default=number)

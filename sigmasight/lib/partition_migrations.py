@@ -7,7 +7,7 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations import CreateModel, RunPython, RunSQL
+from django.db.migrations import AddField, CreateModel, RunPython, RunSQL
 from django.db.migrations.state import ProjectState
 
 from sigmasight.lib.partitions import QUARANTINE_FUNCTION, ensure_around
@@ -90,3 +90,61 @@ def add_cascading_key(table: str, column: str, target: str, name: str) -> RunSQL
         f"ALTER TABLE {table} ADD CONSTRAINT {name} FOREIGN KEY ({column}) REFERENCES {target} (id) ON DELETE CASCADE",
         f"ALTER TABLE {table} DROP CONSTRAINT {name}",
     )
+
+
+class AddTransactionNumber(AddField):
+    """AddField for `dbfields.transaction_number`, without rewriting the table: rows that are there keep NULL."""
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        table = to_state.apps.get_model(app_label, self.model_name)._meta.db_table
+        schema_editor.execute(f'ALTER TABLE "{table}" ADD COLUMN "{self.name}" bigint')
+        schema_editor.execute(
+            f'ALTER TABLE "{table}" ALTER COLUMN "{self.name}" SET DEFAULT (pg_current_xact_id()::text::bigint)'
+        )
+
+
+def make_marking_function() -> RunSQL:
+    """An operation that makes the trigger function which notes what was changed or deleted in a raw table (see
+    `lib.rollups.fill`): hours whose cells are to be computed anew."""
+    return RunSQL(
+        """
+        CREATE FUNCTION mark_rollups() RETURNS trigger LANGUAGE plpgsql
+        SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+        BEGIN
+            EXECUTE format(
+                'INSERT INTO %I.rollup_marks (source, grain, at)
+                 SELECT DISTINCT $1, ''hour'', date_bin(''1 hour'', created_at, ''2000-01-01 00:00+00'') FROM touched',
+                TG_TABLE_SCHEMA
+            ) USING TG_TABLE_NAME;
+            EXECUTE format(
+                'UPDATE %I.rollup_days SET sealed_at = NULL
+                  WHERE source = $1 AND sealed_at IS NOT NULL AND dropped_at IS NULL
+                    AND date IN (SELECT (created_at AT TIME ZONE ''UTC'')::date FROM touched)',
+                TG_TABLE_SCHEMA
+            ) USING TG_TABLE_NAME;
+            RETURN NULL;
+        END $$
+        """,
+        "DROP FUNCTION mark_rollups()",
+    )
+
+
+def mark_changes(table: str) -> RunSQL:
+    """An operation that has `mark_rollups` called after every UPDATE and DELETE on a raw table. An UPDATE that moves
+    a row to another time marks both."""
+    made = [
+        f"CREATE TRIGGER mark_{when}_{which} AFTER {when.upper()} ON {table} "
+        f"REFERENCING {which.upper()} TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION mark_rollups()"
+        for when, which in (("update", "old"), ("update", "new"), ("delete", "old"))
+    ]
+    dropped = [
+        f"DROP TRIGGER mark_{when}_{which} ON {table}"
+        for when, which in (("update", "old"), ("update", "new"), ("delete", "old"))
+    ]
+    return RunSQL(made, dropped)

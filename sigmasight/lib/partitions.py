@@ -101,6 +101,22 @@ def ensure_around(table: str, today: dt.date, behind: int, ahead: int, using: st
     return ensure_days(table, days_between(first, last), using)
 
 
+def leave_open(table: str, low: dt.datetime, high: dt.datetime, using: str = "default") -> None:
+    """Tiles all time but `low` to `high` (exclusive), so that a table of old rows can be attached there.
+
+    For a table that holds no rows yet: its partitions in that time are dropped.
+    """
+    with transaction.atomic(using=using), connections[using].cursor() as cursor:
+        kept = []
+        for part in _partitions(cursor, table):
+            if part.is_gap or (part.low < high and low < part.high):
+                cursor.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(part.name)))
+            else:
+                kept.append((part.low, part.high))
+        for gap_low, gap_high in list(_complement(sorted([*kept, (low, high)]))):
+            _create_gap(cursor, table, gap_low, gap_high)
+
+
 def _partitions(cursor: BaseDatabaseWrapper.CursorWrapper, table: str) -> list[Partition]:  # type: ignore[name-defined]
     cursor.execute(
         """

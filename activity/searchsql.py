@@ -1,0 +1,264 @@
+"""What the message search asks of PostgreSQL. Plans are chosen here, as the planner's idea of the cost is far off: it
+takes making a message's words into a tsvector for cheap, and it is by far the dearest of all (0.1 ms a kB)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connections, transaction
+from psycopg import sql
+
+from activity.models import SEARCHED_CHARACTERS
+from activity.searchwords import Words
+from sigmasight.lib.pagination import Cursor
+
+CANDIDATES = 1000
+# Messages, newest first, in which the newest matches are looked for before going further back, and how much further.
+FIRST_WINDOW, WIDER = 4_000, 16
+# ms; a guard against what nobody thought of. What is meant to happen takes a twentieth of it.
+STATEMENT_TIMEOUT = 2_000
+SNIPPET_CHARACTERS, BEFORE_HIT = 8_000, 400
+BEGINNING = 240
+
+# As in the index, to the letter.
+_WORDS = sql.SQL("to_tsvector('english', COALESCE(left(message.content, {}), ''))").format(
+    sql.Literal(SEARCHED_CHARACTERS)
+)
+# Marks that no honest text holds, and no other comes so far.
+_BEGIN, _END = "\x02", "\x03"
+_MARKED = re.compile(f"{_BEGIN}([^{_END}]*){_END}?")
+_HEADLINE = f'StartSel="{_BEGIN}", StopSel="{_END}", MaxFragments=2, MaxWords=26, MinWords=12, FragmentDelimiter=" … "'
+
+
+class Segment(NamedTuple):
+    """A piece of a snippet, and whether it is one of the words that were searched for."""
+
+    text: str
+    is_hit: bool
+
+
+class Candidate(NamedTuple):
+    """A message that the index says matches. `size`: bytes of its text."""
+
+    id: UUID
+    conversation_id: UUID
+    at: dt.datetime
+    size: int
+
+
+class Seen(NamedTuple):
+    user_id: UUID
+    role: str
+    snippet: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where to search: [start, end), these conversations, these roles; each where given."""
+
+    start: dt.datetime | None
+    end: dt.datetime | None
+    conversations: list[UUID] | None
+    roles: tuple[str, ...]
+
+    def times(self, before: Cursor | None) -> tuple[sql.Composable, dict[str, Any]]:
+        """Conditions on a message's time alone, and their parameters."""
+        wanted = [sql.SQL("true")]
+        if self.start is not None:
+            wanted.append(sql.SQL("message.created_at >= %(start)s"))
+        if self.end is not None:
+            wanted.append(sql.SQL("message.created_at < %(end)s"))
+        if before is not None:
+            wanted.append(sql.SQL("message.created_at <= %(before)s"))
+            wanted.append(sql.SQL("(message.created_at, message.id) < (%(before)s, %(before_id)s)"))
+        return sql.SQL(" AND ").join(wanted), {
+            "start": self.start,
+            "end": self.end,
+            "before": before.at if before else None,
+            "before_id": before.id if before else None,
+        }
+
+    def conditions(self, before: Cursor | None) -> tuple[sql.Composable, dict[str, Any]]:
+        where, params = self.times(before)
+        if self.conversations is not None:
+            where += sql.SQL(" AND message.conversation_id = ANY(%(conversations)s)")
+            params["conversations"] = self.conversations
+        if self.roles:
+            where += sql.SQL(" AND message.role = ANY(%(roles)s)")
+            params["roles"] = list(self.roles)
+        return where, params
+
+
+def candidates(words: Words, scope: Scope, before: Cursor | None) -> list[Candidate]:
+    """The newest messages, at most CANDIDATES, that come after `before` and match as far as the index can say.
+
+    Raises OperationalError, caused by QueryCanceled, where it takes STATEMENT_TIMEOUT.
+    """
+    if scope.conversations == []:
+        return []
+    with _guarded() as cursor:
+        if scope.conversations is not None:
+            return _newest(cursor, words, scope, before, None)
+        window = FIRST_WINDOW
+        since = _newest_since(cursor, scope, before, window)
+        found = _newest(cursor, words, scope, before, since)
+        if since is None or len(found) == CANDIDATES:
+            return found
+        # Rare words: in any order, so that nothing that is too much has to be sorted.
+        found = _any(cursor, words, scope, before)
+        if len(found) < CANDIDATES:
+            return sorted(found, key=lambda each: (each.at, each.id), reverse=True)
+        while True:
+            window *= WIDER
+            since = _newest_since(cursor, scope, before, window)
+            found = _newest(cursor, words, scope, before, since)
+            if since is None or len(found) == CANDIDATES:
+                return found
+
+
+def ranks(words: Words, ids: Sequence[UUID]) -> dict[UUID, float]:
+    """How well each message matches, by id; those that don't, now that their text is read, are left out."""
+    query = sql.SQL(
+        """
+        SELECT message.id, ts_rank_cd(read.words, %(query)s::tsquery, 1)::float8
+          FROM agent_messages AS message, LATERAL (SELECT {words} AS words OFFSET 0) AS read
+         WHERE message.id = ANY(%(ids)s) AND read.words @@ %(query)s::tsquery
+        """
+    ).format(words=_WORDS)
+    with connections["default"].cursor() as cursor:
+        cursor.execute(query, {"query": words.query, "ids": list(ids)})
+        return dict(cursor.fetchall())
+
+
+def snippets(words: Words, ids: Sequence[UUID]) -> dict[UUID, Seen]:
+    """Of each message, by id: whose it is, its role, and the pieces of its text that hold the words, marked.
+
+    Of a long text only a part is read, from shortly before the first place where a word's stem is written out.
+    """
+    query = sql.SQL(
+        """
+        SELECT message.id, conversation.user_id, message.role,
+               ts_headline('english', part.text, %(shown)s::tsquery, %(options)s), part.begun
+          FROM agent_messages AS message
+          JOIN agent_conversations AS conversation ON conversation.id = message.conversation_id,
+               LATERAL (SELECT COALESCE(left(message.content, {searched}), '') AS text OFFSET 0) AS whole,
+               LATERAL (SELECT CASE WHEN length(whole.text) <= {most} THEN 1 ELSE (
+                   SELECT greatest(COALESCE(min(NULLIF(strpos(lower(whole.text), lexeme), 0)), 1) - {before}, 1)
+                     FROM unnest(%(lexemes)s::text[]) AS lexeme) END AS begun OFFSET 0) AS place,
+               LATERAL (SELECT translate(substr(whole.text, place.begun, {most}), %(marks)s, '') AS text,
+                               place.begun) AS part
+         WHERE message.id = ANY(%(ids)s)
+        """
+    ).format(
+        searched=sql.Literal(SEARCHED_CHARACTERS),
+        most=sql.Literal(SNIPPET_CHARACTERS),
+        before=sql.Literal(BEFORE_HIT),
+    )
+    if not ids:
+        return {}
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            query,
+            {
+                "shown": words.shown,
+                "options": _HEADLINE,
+                "lexemes": words.lexemes,
+                "marks": _BEGIN + _END,
+                "ids": list(ids),
+            },
+        )
+        return {row[0]: Seen(row[1], row[2], segments(row[3])) for row in cursor.fetchall()}
+
+
+def segments(marked: str) -> tuple[Segment, ...]:
+    """A text with marks round its hits, in pieces; white space becomes single spaces."""
+    pieces: list[Segment] = []
+    position = 0
+    text = re.sub(r"\s+", " ", marked)
+    for found in _MARKED.finditer(text):
+        pieces += [Segment(text[position : found.start()], False), Segment(found[1], True)]
+        position = found.end()
+    pieces.append(Segment(text[position:], False))
+    return tuple(piece for piece in pieces if piece.text)
+
+
+def beginning(text: str | None) -> tuple[Segment, ...]:
+    """How a text begins, for where there is no word to show."""
+    flat = " ".join((text or "")[: 2 * BEGINNING].split())
+    return segments(flat if len(flat) <= BEGINNING else f"{flat[: BEGINNING - 1].rstrip()}…")
+
+
+def _newest_since(cursor: Any, scope: Scope, before: Cursor | None, messages: int) -> dt.datetime | None:
+    """When the window of so many messages, whatever they hold, begins; None where there are not so many."""
+    where, params = scope.times(before)
+    cursor.execute(
+        sql.SQL(
+            "SELECT created_at FROM agent_messages AS message WHERE {} ORDER BY created_at DESC OFFSET %(skip)s LIMIT 1"
+        ).format(where),
+        {**params, "skip": messages},
+    )
+    row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def _newest(
+    cursor: Any, words: Words, scope: Scope, before: Cursor | None, since: dt.datetime | None
+) -> list[Candidate]:
+    """The newest matches since then. The words and the times meet as bitmaps: only what matches both is fetched."""
+    where, params = scope.conditions(before)
+    if since is not None:
+        where += sql.SQL(" AND message.created_at >= %(since)s")
+    cursor.execute(
+        sql.SQL(
+            """
+            WITH found AS MATERIALIZED (
+                SELECT message.id, message.conversation_id, message.created_at, octet_length(message.content)
+                  FROM agent_messages AS message WHERE {words} @@ %(indexed)s::tsquery AND {where})
+            SELECT * FROM found ORDER BY created_at DESC, id DESC LIMIT %(limit)s
+            """
+        ).format(words=_WORDS, where=where),
+        {**params, "since": since, "indexed": words.indexed, "limit": CANDIDATES},
+    )
+    return [Candidate(*row) for row in cursor.fetchall()]
+
+
+def _any(cursor: Any, words: Words, scope: Scope, before: Cursor | None) -> list[Candidate]:
+    """Matches as the index has them, at most CANDIDATES."""
+    where, params = scope.conditions(before)
+    cursor.execute(
+        sql.SQL(
+            """
+            SELECT message.id, message.conversation_id, message.created_at, octet_length(message.content)
+              FROM agent_messages AS message WHERE {words} @@ %(indexed)s::tsquery AND {where} LIMIT %(limit)s
+            """
+        ).format(words=_WORDS, where=where),
+        {**params, "indexed": words.indexed, "limit": CANDIDATES},
+    )
+    return [Candidate(*row) for row in cursor.fetchall()]
+
+
+@contextmanager
+def _guarded() -> Iterator[Any]:
+    """A cursor with a time limit, and a planner that knows that comparing a message's words is what costs.
+
+    A bitmap of all matches of a common word needs memory: without it, it forgets single rows, and each row of a page
+    would have to be compared again. The settings end with the block, as it is rolled back: it only reads.
+    """
+    with transaction.atomic("default"), connections["default"].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT set_config(name, value, true)
+              FROM (VALUES ('statement_timeout', %s), ('work_mem', '64MB'), ('cpu_operator_cost', '1'),
+                           ('enable_seqscan', 'off'), ('max_parallel_workers_per_gather', '0'), ('jit', 'off')
+                   ) AS wanted (name, value)
+            """,
+            [str(STATEMENT_TIMEOUT)],
+        )
+        yield cursor
+        transaction.set_rollback(True, "default")

@@ -1,0 +1,124 @@
+"""The cells of the AI's roll-ups (`metrics.rollups` declares them), and what models cost."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from activity.rollup_models import GRAIN_CHECK, Cell, histogram_counts, histogram_keys
+
+
+class RequestMeasures(Cell):
+    """What a set of requests comes to. Tokens are sums, and how many requests were counted; latencies in ms, over
+    successful requests that have them, as histograms."""
+
+    model = models.CharField(max_length=100)
+    error_type = models.CharField(max_length=100)
+    requests = models.BigIntegerField()
+    with_tools = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    input_counted = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    output_counted = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField()
+    cached_counted = models.BigIntegerField()
+    tokens = models.BigIntegerField()
+    tokens_counted = models.BigIntegerField()
+    latency_count = models.BigIntegerField(default=0)
+    latency_sum = models.BigIntegerField(null=True)
+    latency_min = models.IntegerField(null=True)
+    latency_max = models.IntegerField(null=True)
+    latency_keys = histogram_keys()
+    latency_counts = histogram_counts()
+    first_token_count = models.BigIntegerField(default=0)
+    first_token_sum = models.BigIntegerField(null=True)
+    first_token_min = models.IntegerField(null=True)
+    first_token_max = models.IntegerField(null=True)
+    first_token_keys = histogram_keys()
+    first_token_counts = histogram_counts()
+    people = models.BinaryField(null=True)
+    last_at = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+
+class AIRequestRollup(RequestMeasures):
+    """AI requests by model and error type ("": succeeded)."""
+
+    tool_calls = models.BigIntegerField()
+    # Of failures only: the newest.
+    sample_at = models.DateTimeField(null=True)
+    sample_message = models.TextField(null=True)
+    sample_conversation = models.UUIDField(null=True)
+
+    class Meta:
+        db_table = "ai_request_rollups"
+        constraints = [
+            models.UniqueConstraint(fields=["grain", "at", "model", "error_type"], name="uq_ai_request_rollup"),
+            models.CheckConstraint(condition=GRAIN_CHECK, name="ck_ai_request_rollup_grain"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.grain} {self.at} {self.model} {self.error_type}"
+
+
+class AIToolRollup(RequestMeasures):
+    """Tool calls by model, tool and the request's error type, with their time in ms where it was measured; and what the
+    requests that called the tool come to. A request that called two tools is in both."""
+
+    tool = models.CharField(max_length=100)
+    calls = models.BigIntegerField()
+    failed_calls = models.BigIntegerField()
+    took_count = models.BigIntegerField(default=0)
+    took_sum = models.BigIntegerField(null=True)
+    took_min = models.BigIntegerField(null=True)
+    took_max = models.BigIntegerField(null=True)
+    took_keys = histogram_keys()
+    took_counts = histogram_counts()
+
+    class Meta:
+        db_table = "ai_tool_rollups"
+        constraints = [
+            models.UniqueConstraint(fields=["grain", "at", "model", "tool", "error_type"], name="uq_ai_tool_rollup"),
+            models.CheckConstraint(condition=GRAIN_CHECK, name="ck_ai_tool_rollup_grain"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.grain} {self.at} {self.model} {self.tool}"
+
+
+class ModelPrice(models.Model):
+    """What a model's tokens cost from a UTC day on, in USD per million.
+
+    `model` is a model's whole name, or ends in `*` and stands for all names that begin so; the longest match counts.
+    `cached_input` NULL: cached tokens cost as much as others. Nothing that was reckoned is stored: a changed price
+    changes what any day cost.
+    """
+
+    model = models.CharField(max_length=100, help_text="A model's name, or the beginning of several with * at the end.")
+    effective_from = models.DateField(help_text="The first UTC day at this price.")
+    input = models.DecimalField(max_digits=12, decimal_places=6, help_text="USD per million tokens in.")
+    cached_input = models.DecimalField(
+        max_digits=12, decimal_places=6, null=True, blank=True, help_text="USD per million cached tokens in."
+    )
+    output = models.DecimalField(max_digits=12, decimal_places=6, help_text="USD per million tokens out.")
+    note = models.CharField(max_length=200, blank=True, default="", db_default="")
+
+    class Meta:
+        db_table = "model_prices"
+        ordering = ["model", "-effective_from"]
+        constraints = [
+            models.UniqueConstraint(fields=["model", "effective_from"], name="uq_model_price"),
+            models.CheckConstraint(
+                condition=Q(input__gte=0) & Q(output__gte=0) & (Q(cached_input__isnull=True) | Q(cached_input__gte=0)),
+                name="ck_model_price_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(cached_input__isnull=True) | Q(cached_input__lte=F("input")),
+                name="ck_model_price_cached_is_cheaper",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} from {self.effective_from}"

@@ -1,0 +1,140 @@
+"""What is wanted: the migrations, run into a schema of their own beside the real one.
+
+It holds empty tables that nobody uses. Those that are missing are moved out of it; the rest goes with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
+
+from sigmasight.adoption.names import TARGET_SCHEMA, qualified, quote
+from sigmasight.lib.migrating import only_its_own
+
+MARK = "made by manage.py adopt; may be dropped whenever it does not run"
+MIGRATIONS = "django_migrations"
+
+
+class TargetError(Exception):
+    """The target can't be made; the text says why and what to do."""
+
+
+@contextmanager
+def in_target(alias: str) -> Iterator[BaseDatabaseWrapper]:
+    """Within, `connections[alias]` is another connection, for which unqualified names are of the target schema."""
+    ordinary = connections[alias]
+    with ordinary.cursor() as cursor:
+        cursor.execute("SHOW search_path")
+        (path,) = cursor.fetchone()
+    other: BaseDatabaseWrapper = ordinary.copy()  # type: ignore[attr-defined]
+    options = other.settings_dict["OPTIONS"] = {**other.settings_dict.get("OPTIONS", {})}
+    escaped = f"{TARGET_SCHEMA}, {path}".replace("\\", "\\\\").replace(" ", "\\ ")
+    options["options"] = f"{options.get('options', '')} -c search_path={escaped}".strip()
+    connections[alias] = other
+    try:
+        yield other
+    finally:
+        connections[alias] = ordinary
+        other.close()
+
+
+def make(alias: str) -> dict[str, str]:
+    """Makes the target schema anew; the app that each of its tables belongs to.
+
+    Raises TargetError, where this role may not, or where the schema is somebody else's.
+    """
+    with connections[alias].cursor() as cursor:
+        drop(cursor)
+        cursor.execute(f"CREATE SCHEMA {TARGET_SCHEMA}")
+        cursor.execute(f"COMMENT ON SCHEMA {TARGET_SCHEMA} IS '{MARK}'")
+    owners: dict[str, str] = {}
+    with in_target(alias) as connection, connection.cursor() as cursor:
+
+        def note(action: str, migration: Any = None, fake: bool = False) -> None:
+            if action == "apply_success":
+                cursor.execute(
+                    "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p')"
+                    " AND NOT relispartition",
+                    [TARGET_SCHEMA],
+                )
+                for (name,) in cursor.fetchall():
+                    owners.setdefault(name, migration.app_label)
+
+        # Or the real one, if there is one, would be taken for ours and tell what has been applied there.
+        with connection.schema_editor() as editor:
+            editor.create_model(MigrationRecorder(connection).Migration)
+        owners[MIGRATIONS] = ""
+        with only_its_own(alias):
+            executor = MigrationExecutor(connection, note)
+            executor.migrate(executor.loader.graph.leaf_nodes())
+    return owners
+
+
+def drop(cursor: Any) -> None:
+    """Drops the target schema if it is there.
+
+    Never CASCADE: nothing outside may hang on it, and if something does, this fails and nothing is lost.
+    """
+    cursor.execute(
+        "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s",
+        [TARGET_SCHEMA],
+    )
+    row = cursor.fetchone()
+    if row is None:
+        return
+    if row[0] != MARK:
+        raise TargetError(f"There is a schema {TARGET_SCHEMA} that adopt has not made: rename or drop it.")
+    for statement in drop_statements(cursor):
+        cursor.execute(statement)
+
+
+def drop_statements(cursor: Any) -> list[str]:
+    """What drops the target schema as it is now."""
+    statements = []
+    cursor.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p')"
+        " AND NOT relispartition ORDER BY 1",
+        [TARGET_SCHEMA],
+    )
+    if names := [qualified(TARGET_SCHEMA, name) for (name,) in cursor.fetchall()]:
+        statements.append(f"DROP TABLE {', '.join(names)}")
+    cursor.execute(
+        """
+        SELECT p.oid::regprocedure::text FROM pg_proc p WHERE pronamespace = %s::regnamespace
+           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') ORDER BY 1
+        """,
+        [TARGET_SCHEMA],
+    )
+    statements += [f"DROP FUNCTION {name}" for (name,) in cursor.fetchall()]
+    cursor.execute(
+        "SELECT extname FROM pg_extension WHERE extnamespace = %s::regnamespace ORDER BY 1",
+        [TARGET_SCHEMA],
+    )
+    statements += [f"DROP EXTENSION {quote(name)}" for (name,) in cursor.fetchall()]
+    return [*statements, f"DROP SCHEMA {TARGET_SCHEMA}"]
+
+
+def foreign_bodies(cursor: Any) -> list[str]:
+    """What migrations made in the target schema that adoption does not know how to carry over."""
+    cursor.execute(
+        """
+        SELECT 'view ' || relname FROM pg_class WHERE relnamespace = %(s)s::regnamespace AND relkind IN ('v', 'm', 'f')
+        UNION ALL
+        SELECT 'sequence ' || relname FROM pg_class c
+         WHERE relnamespace = %(s)s::regnamespace AND relkind = 'S' AND NOT EXISTS (
+               SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.refclassid = 'pg_class'::regclass
+                  AND d.deptype IN ('a', 'i'))
+        UNION ALL
+        SELECT 'type ' || typname FROM pg_type t LEFT JOIN pg_class c ON c.oid = typrelid
+         WHERE typnamespace = %(s)s::regnamespace AND (typtype IN ('e', 'd', 'r') OR relkind = 'c')
+           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = t.oid AND d.deptype = 'e')
+        """,
+        {"s": TARGET_SCHEMA},
+    )
+    return [text for (text,) in cursor.fetchall()]

@@ -1,0 +1,168 @@
+"""Cells from raw rows: what a roll-up comes to in some spans of time, in one statement and one look at the rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from django.db import connections
+from psycopg import sql
+
+from sigmasight.lib.rollups.histogram import key_sql
+from sigmasight.lib.rollups.people import PeopleSet
+from sigmasight.lib.rollups.spec import Cell, Distinct, Distribution, Grain, Latest, Measure, Rollup, Sum
+
+STEP: dict[Grain, dt.timedelta] = {
+    "minute": dt.timedelta(minutes=1),
+    "hour": dt.timedelta(hours=1),
+    "day": dt.timedelta(days=1),
+}
+# Any UTC midnight will do: minutes, hours and days divide the day.
+ORIGIN = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+
+Span = tuple[dt.datetime, dt.datetime]
+
+
+def compute(
+    rollup: Rollup,
+    spans: Sequence[Span],
+    grain: Grain,
+    *,
+    names: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+    also: sql.Composable | None = None,
+    params: dict[str, Any] | None = None,
+    using: str = "default",
+) -> list[Cell]:
+    """The cells of these half-open spans, from raw rows; of buckets that a span cuts, what lies within.
+
+    `names`: only these measures. `where`: only cells whose dimension has that value. `also`: a further condition on
+    the raw rows, with its `params`. Cells with nothing in them are left out. The cells' values are columns, as a table
+    stores them.
+    """
+    if not spans:
+        return []
+    measures = rollup.picked(names)
+    values: dict[str, Any] = {"step": STEP[grain], "origin": ORIGIN, **(params or {})}
+    pieces = []
+    for number, (start, end) in enumerate(spans):
+        values |= {f"start{number}": start, f"end{number}": end}
+        pieces.append(
+            sql.SQL("(created_at >= {} AND created_at < {})").format(
+                sql.Placeholder(f"start{number}"), sql.Placeholder(f"end{number}")
+            )
+        )
+    within = sql.SQL("({})").format(sql.SQL(" OR ").join(pieces))
+    if also is not None:
+        within = sql.SQL("{} AND {}").format(within, also)
+    with connections[using].cursor() as cursor:
+        cursor.execute(_statement(rollup, measures, within, tuple(where or ())), values | dict(where or {}))
+        return list(_cells(rollup, measures, cursor.fetchall()))
+
+
+def _statement(
+    rollup: Rollup, measures: Sequence[Measure], within: sql.Composable, where: Sequence[str]
+) -> sql.Composed:
+    """One query: scalars by group, joined by each distribution and each set of people by group."""
+    bucket = sql.SQL("date_bin(%(step)s, at, %(origin)s)")
+    dims = [sql.Identifier(name) for name in rollup.dimensions]
+    group = sql.SQL(", ").join([sql.SQL("bucket"), *dims])
+    keyed = sql.SQL(", ").join([sql.SQL("{} AS bucket").format(bucket), *dims])
+    only = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in where]
+    ctes = [
+        sql.SQL("src AS {} (SELECT * FROM ({}) AS every WHERE {})").format(
+            sql.SQL("MATERIALIZED" if rollup.once else "NOT MATERIALIZED"),
+            sql.SQL(rollup.source).format(within=within),
+            sql.SQL(" AND ").join(only) if only else sql.SQL("TRUE"),
+        )
+    ]
+    scalars: list[sql.Composable] = [sql.SQL("count(*) AS cell_rows")]
+    picked: list[sql.Composable] = [sql.SQL("scalars.bucket")]
+    picked += [sql.SQL("scalars.{}").format(each) for each in dims]
+    joins: list[sql.Composable] = []
+    for number, measure in enumerate(measures):
+        if isinstance(measure, Sum):
+            scalars.append(
+                sql.SQL("{} AS {}").format(sql.SQL(measure.expression), sql.Identifier(measure.name)),
+            )
+            picked.append(sql.SQL("scalars.{}").format(sql.Identifier(measure.name)))
+        elif isinstance(measure, Latest):
+            for column, expression in zip(measure.columns, _latest(measure), strict=True):
+                scalars.append(sql.SQL("{} AS {}").format(expression, sql.Identifier(column)))
+                picked.append(sql.SQL("scalars.{}").format(sql.Identifier(column)))
+        else:
+            part = sql.Identifier(f"part{number}")
+            make = _distribution if isinstance(measure, Distribution) else _people
+            ctes.append(sql.SQL("{} AS ({})").format(part, make(measure, keyed, group)))  # type: ignore[operator]
+            joins.append(sql.SQL("LEFT JOIN {} USING ({})").format(part, group))
+            columns = measure.columns if isinstance(measure, Distribution) else ("hashes",)
+            picked += [sql.SQL("{}.{}").format(part, sql.Identifier(column)) for column in columns]
+    ctes.insert(
+        1,
+        sql.SQL("scalars AS (SELECT {keyed}, {scalars} FROM src GROUP BY {group})").format(
+            keyed=keyed, scalars=sql.SQL(", ").join(scalars), group=group
+        ),
+    )
+    return sql.SQL("WITH {} SELECT {} FROM scalars {}").format(
+        sql.SQL(", ").join(ctes), sql.SQL(", ").join(picked), sql.SQL(" ").join(joins)
+    )
+
+
+def _latest(measure: Latest) -> Iterator[sql.Composable]:
+    where = sql.SQL(measure.where)
+    only = sql.SQL("") if measure.where == "TRUE" else sql.SQL(" FILTER (WHERE {})").format(where)
+    yield sql.SQL("max(at){}").format(only)
+    for _, column in measure.of:
+        yield sql.SQL("(array_agg({} ORDER BY at DESC, id DESC){})[1]").format(sql.Identifier(column), only)
+
+
+def _distribution(measure: Distribution, keyed: sql.Composable, group: sql.Composable) -> sql.Composed:
+    column = sql.Identifier(measure.column)
+    count, total, low, high, keys, counts = (sql.Identifier(each) for each in measure.columns)
+    return sql.SQL(
+        """
+        SELECT {group}, sum(n)::bigint AS {count}, sum(total)::bigint AS {total}, min(low) AS {low},
+               max(high) AS {high}, array_agg(k ORDER BY k) AS {keys}, array_agg(n ORDER BY k) AS {counts}
+          FROM (SELECT {keyed}, {key} AS k, count(*) AS n, sum({column}) AS total, min({column}) AS low,
+                       max({column}) AS high
+                  FROM src WHERE {column} IS NOT NULL GROUP BY {group}, k) AS by_key
+         GROUP BY {group}
+        """
+    ).format(
+        group=group,
+        keyed=keyed,
+        key=key_sql(column),
+        column=column,
+        count=count,
+        total=total,
+        low=low,
+        high=high,
+        keys=keys,
+        counts=counts,
+    )
+
+
+def _people(measure: Distinct, keyed: sql.Composable, group: sql.Composable) -> sql.Composed:
+    return sql.SQL(
+        "SELECT {keyed}, array_agg({column}) AS hashes FROM src WHERE {column} IS NOT NULL GROUP BY {group}"
+    ).format(keyed=keyed, column=sql.Identifier(measure.column), group=group)
+
+
+def _cells(rollup: Rollup, measures: Sequence[Measure], rows: list[tuple[Any, ...]]) -> Iterator[Cell]:
+    first = 1 + len(rollup.dimensions)
+    for row in rows:
+        cell, place = Cell(row[0], tuple(row[1:first])), first
+        for measure in measures:
+            if isinstance(measure, Distinct):
+                people = PeopleSet()
+                people.add(row[place] or ())
+                cell.values[measure.name] = (people.stored(),)
+                place += 1
+            else:
+                values = row[place : place + len(measure.columns)]
+                if isinstance(measure, Distribution):
+                    values = (values[0] or 0, *values[1:])
+                cell.values[measure.name] = values
+                place += len(measure.columns)
+        yield cell

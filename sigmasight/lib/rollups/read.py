@@ -1,0 +1,251 @@
+"""Reading figures: days, hours and minutes from cells, the rest from raw rows, and saying so."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+from psycopg import sql
+
+from sigmasight.lib.rollups import state
+from sigmasight.lib.rollups.compute import STEP, Span, compute
+from sigmasight.lib.rollups.fill import minutes_from
+from sigmasight.lib.rollups.spec import GRAINS, Cell, Grain, Measure, Rollup, merge, named, nothing
+from sigmasight.lib.rollups.store import read_cell
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where figures come from.
+
+    `as_of`: rows written until then are in, and of those after `filled_until` all that there are; None: all from raw
+    rows, now. `cells` read by grain; `raw`: spans read from raw rows. `start`, `end`: the span covered; wider than
+    what was asked for where cells are all that is left of it (`is_widened`).
+    """
+
+    start: dt.datetime
+    end: dt.datetime
+    as_of: dt.datetime | None
+    filled_until: dt.datetime | None
+    cells: Mapping[str, int] = field(default_factory=dict)
+    raw: tuple[Span, ...] = ()
+    is_widened: bool = False
+
+    @property
+    def in_words(self) -> str:
+        """For a page's small print: "29 days, 11 hours, raw rows of 1 min"."""
+        parts = [f"{count:,} {grain} cells" for grain, count in self.cells.items() if count]
+        length = sum(((end - start) for start, end in self.raw), dt.timedelta())
+        if length:
+            minutes = length.total_seconds() / 60
+            shown = f"{minutes:,.0f} min" if minutes < 180 else f"{minutes / 60:,.0f} h"
+            parts.append(f"raw rows of {shown}" if minutes >= 1 else "raw rows of the last minute")
+        return ", ".join(parts) or "no rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Cells that cover a span once, and where they come from. Buckets of mixed grain, none larger than asked for."""
+
+    rollup: Rollup
+    cells: list[Cell]
+    provenance: Provenance
+    names: tuple[str, ...]
+
+    def merged(self, by: Callable[[dt.datetime, tuple[str, ...]], Any]) -> dict[Any, dict[str, Any]]:
+        """The measures' values by name, for each value of `by(at, key)`."""
+        return merge(self.rollup, self.cells, by)
+
+    def total(self) -> Mapping[str, Any]:
+        """The measures' values over everything."""
+        return self.merged(lambda at, key: None).get(None) or nothing(self.rollup, self.names)
+
+    def only(self, wanted: Callable[[tuple[str, ...]], bool]) -> Reading:
+        """The part of it whose dimensions are wanted."""
+        return replace(self, cells=[cell for cell in self.cells if wanted(cell.key)])
+
+
+def read(
+    rollup: Rollup,
+    start: dt.datetime,
+    end: dt.datetime,
+    *,
+    bucket: Grain = "day",
+    names: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
+    using: str = "default",
+) -> Reading:
+    """The cells of [start, end), none larger than `bucket`; `names`: only these measures; `where`: only cells whose
+    dimension has that value. At most three statements, whatever the span; cost grows with cells, not with rows."""
+    measures = rollup.picked(names)
+    picked = tuple(measure.name for measure in measures)
+    where = dict(where or {})
+    before = state.state(rollup.raw_table, using) or state.NEVER
+    if before.filled_until is None:
+        cells = compute(rollup, [(start, end)], bucket, names=picked, where=where, using=using)
+        return Reading(rollup, cells, Provenance(start, end, None, None, raw=((start, end),)), picked)
+    now = max(before.filled_until, dt.datetime.now(dt.UTC))
+    start, end, is_widened = _widen(start, end, now)
+    wanted = plan(start, end, bucket, before.filled_until, minutes_from(before.as_of or before.filled_until))
+    found, after, unfilled = _fetch(rollup, measures, wanted.cells, where, start, end, using)
+    assert after.filled_until is not None
+    spans = [*wanted.raw, *unfilled]
+    if end > after.filled_until:
+        spans.append((max(start, after.filled_until), end))
+    spans = _joined(spans)
+    kept = [(grain, cell) for grain, cell in found if not any(low <= cell.at < high for low, high in unfilled)]
+    counts = {grain: sum(1 for each, _ in kept if each == grain) for grain in reversed(GRAINS)}
+    cells = [cell for _, cell in kept]
+    cells += compute(rollup, spans, bucket, names=picked, where=where, using=using)
+    told = Provenance(start, end, after.as_of, after.filled_until, counts, tuple(spans), is_widened)
+    return Reading(rollup, cells, told, picked)
+
+
+def read_raw(
+    rollup: Rollup,
+    start: dt.datetime,
+    end: dt.datetime,
+    *,
+    bucket: Grain = "day",
+    names: Sequence[str] | None = None,
+    also: sql.Composable,
+    params: dict[str, Any],
+    using: str = "default",
+) -> Reading:
+    """The same from raw rows alone, for what cells can't tell apart: `also`, a condition on the raw rows."""
+    picked = tuple(measure.name for measure in rollup.picked(names))
+    cells = compute(rollup, [(start, end)], bucket, names=picked, also=also, params=params, using=using)
+    return Reading(rollup, cells, Provenance(start, end, None, None, raw=((start, end),)), picked)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which cells cover a span, as (grain, start, end), and which edges only raw rows can."""
+
+    cells: list[tuple[Grain, dt.datetime, dt.datetime]]
+    raw: list[Span]
+
+
+def plan(
+    start: dt.datetime,
+    end: dt.datetime,
+    bucket: Grain,
+    filled_until: dt.datetime,
+    minutes_since: dt.datetime,
+) -> Plan:
+    """Covers [start, end) with whole cells, the largest first, up to `bucket`.
+
+    Cells hold nothing from `filled_until` on, so where the span reaches beyond, the bucket in which that lies counts
+    as whole. Minutes before `minutes_since` have no cells.
+    """
+    wanted = Plan([], [])
+    if start < min(end, filled_until):
+        reach = _ceil(filled_until, "day") if end >= filled_until else end
+        _cover(start, reach, GRAINS[: GRAINS.index(bucket) + 1], minutes_since, wanted)
+    wanted.raw[:] = [(low, min(high, end)) for low, high in wanted.raw if low < end]
+    return wanted
+
+
+def _cover(start: dt.datetime, end: dt.datetime, grains: Sequence[Grain], since: dt.datetime, into: Plan) -> None:
+    if start >= end:
+        return
+    if not grains:
+        into.raw.append((start, end))
+        return
+    grain = grains[-1]
+    low, high = _ceil(start, grain), _floor(end, grain)
+    if grain == "minute":
+        low = max(low, since)
+    if low >= high:
+        _cover(start, end, grains[:-1], since, into)
+        return
+    _cover(start, low, grains[:-1], since, into)
+    into.cells.append((grain, low, high))
+    _cover(high, end, grains[:-1], since, into)
+
+
+def _fetch(
+    rollup: Rollup,
+    measures: Sequence[Measure],
+    wanted: Sequence[tuple[Grain, dt.datetime, dt.datetime]],
+    where: Mapping[str, Any],
+    start: dt.datetime,
+    end: dt.datetime,
+    using: str,
+) -> tuple[list[tuple[Grain, Cell]], state.FillState, list[Span]]:
+    """The cells, and the state that they belong to, from one snapshot."""
+    values: dict[str, Any] = {"source": rollup.raw_table, "first": start.date(), "last": end.date(), **where}
+    pieces: list[sql.Composable] = []
+    for number, (grain, low, high) in enumerate(wanted):
+        values |= {f"grain{number}": grain, f"low{number}": low, f"high{number}": high}
+        pieces.append(
+            sql.SQL("(grain = {} AND at >= {} AND at < {})").format(
+                *(sql.Placeholder(f"{name}{number}") for name in ("grain", "low", "high"))
+            )
+        )
+    condition = sql.SQL(" OR ").join(pieces) if pieces else sql.SQL("FALSE")
+    for name in where:
+        condition = sql.SQL("({}) AND {} = {}").format(condition, sql.Identifier(name), sql.Placeholder(name))
+    columns = ("at", *rollup.dimensions, *(column for measure in measures for column in measure.columns))
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            sql.SQL("""
+            SELECT fill.filled_until, fill.as_of, fill.unfilled, grain, {columns}
+              FROM (SELECT filled_until, as_of, ARRAY(
+                        SELECT date FROM rollup_days WHERE source = %(source)s AND filled_at IS NULL
+                           AND date BETWEEN %(first)s AND %(last)s
+                           AND date < (filled_until AT TIME ZONE 'UTC')::date) AS unfilled
+                      FROM rollup_sources WHERE name = %(source)s) AS fill
+              LEFT JOIN {table} ON {condition}
+            """).format(columns=named(columns), table=sql.Identifier(rollup.table), condition=condition),
+            values,
+        )
+        rows = cursor.fetchall()
+    filled_until, as_of, unfilled_days = rows[0][:3]
+    cells = [(row[3], read_cell(rollup, measures, row[4:])) for row in rows if row[3] is not None]
+    unfilled = []
+    for day in unfilled_days:
+        midnight = dt.datetime.combine(day, dt.time.min, dt.UTC)
+        unfilled.append((max(midnight, start), min(midnight + STEP["day"], end)))
+    return cells, state.FillState(filled_until, None, None, as_of), [each for each in unfilled if each[0] < each[1]]
+
+
+def _widen(start: dt.datetime, end: dt.datetime, now: dt.datetime) -> tuple[dt.datetime, dt.datetime, bool]:
+    """Edges moved outward to whole buckets where no raw rows are left to cut one, or no hours to cut a day."""
+    raw_since = _floor(now, "day") - settings.RETENTION_DAYS * STEP["day"]
+    hours_since = _floor(now, "day") - settings.ROLLUP_HOUR_DAYS * STEP["day"]
+    new_start, new_end = start, end
+    if start < raw_since:
+        new_start = _floor(start, "hour" if start >= hours_since else "day")
+    if end < raw_since:
+        new_end = _ceil(end, "hour" if end >= hours_since else "day")
+    return new_start, new_end, (new_start, new_end) != (start, end)
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Overlapping and touching spans as one."""
+    joined: list[Span] = []
+    for low, high in sorted(spans):
+        if low >= high:
+            continue
+        if joined and low <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(high, joined[-1][1]))
+        else:
+            joined.append((low, high))
+    return joined
+
+
+def _floor(moment: dt.datetime, grain: Grain) -> dt.datetime:
+    moment = moment.astimezone(dt.UTC).replace(second=0, microsecond=0)
+    if grain == "minute":
+        return moment
+    return moment.replace(minute=0) if grain == "hour" else moment.replace(minute=0, hour=0)
+
+
+def _ceil(moment: dt.datetime, grain: Grain) -> dt.datetime:
+    below = _floor(moment, grain)
+    return below if below == moment else below + STEP[grain]

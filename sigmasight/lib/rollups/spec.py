@@ -1,0 +1,219 @@
+"""What a roll-up is: a table of figures by bucket and dimensions, declared once and computed, merged and read by it.
+
+A roll-up names its source (a SELECT over raw rows), the dimensions its figures are split by, and its measures. A
+*cell* is one row of its table: the measures of one bucket (a UTC minute, hour or day) and one value of each dimension.
+Every measure merges: the cell of an hour is the merger of its minutes' cells, and equals what the hour's raw rows give.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from psycopg import sql
+
+from sigmasight.lib.rollups.histogram import Histogram
+from sigmasight.lib.rollups.people import PeopleSet
+
+Grain = Literal["minute", "hour", "day"]
+GRAINS: tuple[Grain, ...] = ("minute", "hour", "day")
+
+
+class Measure(Protocol):
+    """One figure of a cell: what it is called, the columns it takes, and how two of it become one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    def empty(self) -> Any:
+        """What nothing comes to."""
+        ...
+
+    def merged(self, value: Any, columns: Sequence[Any]) -> Any:
+        """`value` with a cell's columns added; may change `value` itself."""
+        ...
+
+    def stored(self, value: Any) -> tuple[Any, ...]:
+        """The columns that hold the value."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A number that adds up. `expression`: what one group of source rows comes to, in SQL."""
+
+    name: str
+    expression: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def empty(self) -> int:
+        return 0
+
+    def merged(self, value: int, columns: Sequence[Any]) -> int:
+        return value + (columns[0] or 0)
+
+    def stored(self, value: int) -> tuple[Any, ...]:
+        return (value,)
+
+
+def count(name: str, where: str = "TRUE") -> Sum:
+    """How many source rows there are of which `where` is true."""
+    return Sum(name, "count(*)" if where == "TRUE" else f"count(*) FILTER (WHERE {where})")
+
+
+def total(name: str, column: str) -> Sum:
+    """The sum of a column; NULL adds nothing."""
+    return Sum(name, f"COALESCE(sum({column}), 0)")
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The newest source row's moment and some columns of it. `columns`: (table's column, source's column); `where`:
+    which rows come into question (all: "TRUE"). The value is a tuple (moment, …) or None."""
+
+    moment: str
+    of: tuple[tuple[str, str], ...] = ()
+    where: str = "TRUE"
+
+    @property
+    def name(self) -> str:
+        return self.moment
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.moment, *(ours for ours, _ in self.of))
+
+    def empty(self) -> None:
+        return None
+
+    def merged(self, value: tuple[Any, ...] | None, columns: Sequence[Any]) -> tuple[Any, ...] | None:
+        if columns[0] is None or (value is not None and value[0] >= columns[0]):
+            return value
+        return tuple(columns)
+
+    def stored(self, value: tuple[Any, ...] | None) -> tuple[Any, ...]:
+        return value if value is not None else (None,) * len(self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How a whole number is distributed over the source rows that have it: a Histogram. `column`: the source's."""
+
+    name: str
+    column: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}_{part}" for part in ("count", "sum", "min", "max", "keys", "counts"))
+
+    def empty(self) -> Histogram:
+        return Histogram()
+
+    def merged(self, value: Histogram, columns: Sequence[Any]) -> Histogram:
+        value.merge(*columns)
+        return value
+
+    def stored(self, value: Histogram) -> tuple[Any, ...]:
+        return value.columns()
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """How many different people: a PeopleSet. `column`: the source's, a 64-bit hash, NULL for nobody."""
+
+    name: str
+    column: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def empty(self) -> PeopleSet:
+        return PeopleSet()
+
+    def merged(self, value: PeopleSet, columns: Sequence[Any]) -> PeopleSet:
+        value.merge(columns[0])
+        return value
+
+    def stored(self, value: PeopleSet) -> tuple[Any, ...]:
+        return (value.stored(),)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """A table of cells.
+
+    `source` is a SELECT whose rows have a column `at` (when), the dimensions, and what the measures refer to; it holds
+    the placeholders `{within}` (the raw rows' span) and may be asked for a part of them only (`{also}`).
+    `once`: the source is worth reading once into memory, as its rows are expensive to make.
+    """
+
+    name: str
+    table: str
+    raw_table: str
+    source: str
+    dimensions: tuple[str, ...]
+    measures: tuple[Measure, ...]
+    once: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The measures' columns, in order."""
+        return tuple(column for measure in self.measures for column in measure.columns)
+
+    def picked(self, names: Iterable[str] | None) -> tuple[Measure, ...]:
+        """The measures of these names, in the roll-up's own order; all where None."""
+        wanted = None if names is None else set(names)
+        if wanted is not None and (unknown := wanted - {each.name for each in self.measures}):
+            raise ValueError(f"{self.name} has no measure {', '.join(sorted(unknown))}")
+        return tuple(each for each in self.measures if wanted is None or each.name in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A raw table and the roll-ups made of it. It is partitioned by day of `created_at` and has a column `xact_id`."""
+
+    table: str
+    rollups: tuple[Rollup, ...]
+
+
+@dataclass(slots=True)
+class Cell:
+    """The measures of one bucket and one value of each dimension. `values`: by measure's name."""
+
+    at: dt.datetime
+    key: tuple[str, ...]
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+Key = Callable[[dt.datetime, tuple[str, ...]], Any]
+
+
+def merge(rollup: Rollup, cells: Iterable[Cell], by: Key) -> dict[Any, dict[str, Any]]:
+    """Cells merged into groups: for each value of `by(at, key)`, the measures' merged values by name. The cells' own
+    values are left as they are."""
+    groups: dict[Any, dict[str, Any]] = {}
+    for cell in cells:
+        group = groups.setdefault(by(cell.at, cell.key), {})
+        for measure in rollup.measures:
+            if measure.name in cell.values:
+                before = group[measure.name] if measure.name in group else measure.empty()
+                group[measure.name] = measure.merged(before, cell.values[measure.name])
+    return groups
+
+
+def nothing(rollup: Rollup, names: Iterable[str] | None = None) -> Mapping[str, Any]:
+    """What the measures come to where there is no cell."""
+    return {measure.name: measure.empty() for measure in rollup.picked(names)}
+
+
+def named(columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(column) for column in columns)
