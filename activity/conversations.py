@@ -7,11 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.contrib.postgres.search import SearchQuery
 from django.db import connections
-from django.db.models import Exists, OuterRef
 
-from activity.models import Conversation, Message, message_search_vector
+from activity.models import Conversation, Message
 from activity.querysets import ConversationQuerySet
 
 
@@ -29,8 +27,6 @@ class Digest:
 
 
 QUESTION_CHARACTERS = 300
-# More of a search than this says nothing that PostgreSQL would not refuse.
-SEARCH_CHARACTERS = 1000
 
 
 def digests(conversation_ids: Iterable[UUID]) -> dict[UUID, Digest]:
@@ -57,17 +53,8 @@ def digests(conversation_ids: Iterable[UUID]) -> dict[UUID, Digest]:
         return found
 
 
-def containing(conversations: ConversationQuerySet, text: str) -> ConversationQuerySet:
-    """Those with a message that holds the words (PostgreSQL's web search syntax: "exact words", or, -without); or
-    the one whose id, or whose message's id, the text is."""
-    text = text.replace("\x00", "").strip()[:SEARCH_CHARACTERS]
-    try:
-        identifier = UUID(text)
-    except ValueError:
-        matching = Message.objects.annotate(words=message_search_vector()).filter(
-            conversation_id=OuterRef("pk"), words=SearchQuery(text, config="english", search_type="websearch")
-        )
-        return conversations.filter(Exists(matching))
+def with_id(conversations: ConversationQuerySet, identifier: UUID) -> ConversationQuerySet:
+    """The one whose id, or whose message's id, this is."""
     owner = Message.objects.filter(pk=identifier).values("conversation_id")
     return conversations.filter(pk__in=[identifier, *owner.values_list("conversation_id", flat=True)])
 

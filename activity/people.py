@@ -1,7 +1,7 @@
 """Figures about people: who there are, who was active, who got as far as a portfolio.
 
 Sign-ups and portfolios are counted from the records (`users`, `portfolios`), which are complete, also for people whose
-sign-up left no events; activity from raw events, which live for RETENTION_DAYS.
+sign-up left no events; activity and errors from roll-ups of events (`activity.rollups`).
 """
 
 from __future__ import annotations
@@ -9,23 +9,32 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import connections
 
 from activity.models import User
-from sigmasight.lib.periods import Period
+from activity.rollups import ACTIVE, EVENTS
+from sigmasight.lib.periods import Period, floor
+from sigmasight.lib.rollups.people import People
+from sigmasight.lib.rollups.read import Provenance, read
 
 
 @dataclass(frozen=True, slots=True)
 class PeopleFigures:
     """`total`: accounts at the period's end. `signed_up`: of the period. `with_portfolio`: of those, how many have
-    a portfolio by the period's end. `active`: people with at least one event in the period."""
+    a portfolio by the period's end. `who`: people with at least one event in the period."""
 
     total: int
     signed_up: int
     with_portfolio: int
-    active: int
+    who: People
+    provenance: Provenance
+
+    @property
+    def active(self) -> int:
+        return self.who.count
 
     @property
     def conversion(self) -> float | None:
@@ -74,13 +83,14 @@ def figures(period: Period) -> PeopleFigures:
             WITH signed_up AS ({_SIGNED_UP})
             SELECT (SELECT count(*) FROM users WHERE created_at < %(end)s),
                    (SELECT count(*) FROM signed_up),
-                   (SELECT count(*) FROM signed_up WHERE has_portfolio),
-                   (SELECT count(DISTINCT user_id) FROM user_activity_events
-                     WHERE created_at >= %(start)s AND created_at < %(end)s)
+                   (SELECT count(*) FROM signed_up WHERE has_portfolio)
             """,  # noqa: S608 (the subquery is our own constant)
             period.sql(),
         )
-        return PeopleFigures(*cursor.fetchone())
+        total, signed_up, with_portfolio = cursor.fetchone()
+    reading = read(ACTIVE, period.start, period.end, bucket=period.bucket)
+    every = reading.total()
+    return PeopleFigures(total, signed_up, with_portfolio, every["users"].count(), reading.provenance)
 
 
 def by_bucket(period: Period) -> list[PeopleBucket]:
@@ -95,32 +105,28 @@ def by_bucket(period: Period) -> list[PeopleBucket]:
             params,
         )
         sign_ups = {at: (count, made) for at, count, made in cursor.fetchall()}
-        cursor.execute(
-            """
-            SELECT date_bin(%(step)s, created_at, %(origin)s), count(DISTINCT user_id)
-              FROM user_activity_events
-             WHERE created_at >= %(start)s AND created_at < %(end)s GROUP BY 1
-            """,
-            params,
-        )
-        active = dict(cursor.fetchall())
+    reading = read(ACTIVE, period.start, period.end, bucket=period.bucket, names=("users",))
+    groups = reading.merged(lambda at, key: floor(at, period.bucket))
+    active = {at: group["users"].count().count for at, group in groups.items()}
     return [PeopleBucket(at, active.get(at, 0), *sign_ups.get(at, (0, 0))) for at in period.buckets()]
 
 
 def what_stops_people(period: Period, limit: int = 8) -> list[StopFigures]:
     """Errors that people met in the period, by code and kind of event; those that met most people first."""
-    with connections["default"].cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT error_code, event_type, count(DISTINCT COALESCE(user_id::text, session_id, id::text)), count(*),
-                   max(created_at), (array_agg(COALESCE(error_message, '') ORDER BY created_at DESC, id))[1]
-              FROM user_activity_events
-             WHERE created_at >= %(start)s AND created_at < %(end)s AND error_code IS NOT NULL
-             GROUP BY 1, 2 ORDER BY 3 DESC, 4 DESC, 1, 2 LIMIT %(limit)s
-            """,
-            {**period.sql(), "limit": limit},
+    reading = read(EVENTS, period.start, period.end, bucket=period.bucket)
+    groups = reading.only(lambda key: key[1] != "").merged(lambda at, key: key)
+    found = [
+        StopFigures(
+            code, event_type, group["people"].count().count, group["events"], group["last_at"][0], sample(group)
         )
-        return [StopFigures(*row) for row in cursor.fetchall()]
+        for (event_type, code), group in groups.items()
+    ]
+    return sorted(found, key=lambda each: (-each.people, -each.times, each.error_code, each.event_type))[:limit]
+
+
+def sample(group: dict[str, Any]) -> str:
+    """What the newest error of a group of cells said, "" where nothing."""
+    return (group["sample_at"][1] if group["sample_at"] else None) or ""
 
 
 def people(ids: Iterable[UUID]) -> dict[UUID, User]:

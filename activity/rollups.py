@@ -9,9 +9,10 @@ EVENTS = Rollup(
     table="event_rollups",
     raw_table="user_activity_events",
     source="""
-        SELECT created_at AS at, id, event_type, COALESCE(error_code, '') AS error_code, error_message,
+        SELECT created_at AS at, id, event_type, COALESCE(error_code, '') AS error_code,
+               left(error_message, 1000) AS error_message,
                CASE WHEN error_code <> ''
-                    THEN hashtextextended(COALESCE(user_id::text, session_id, id::text), 0) END AS person
+                    THEN hashtextextended(COALESCE(user_id::text, NULLIF(session_id, ''), id::text), 0) END AS person
           FROM user_activity_events WHERE {within}
     """,
     dimensions=("event_type", "error_code"),

@@ -2,7 +2,7 @@
 
 What a search costs must not depend on how common its words are. PostgreSQL finds the 300,000 messages that hold a
 common word in some 30 ms, but needs as long to rank 500 of them, as it has to read each again. So the index alone
-chooses candidates, the newest CANDIDATES that match; only those are read, up to READ_BYTES of text, and the answer
+chooses candidates, the newest 1,000 that match; only those are read, up to READ_BYTES of text, and the answer
 says how many they were and leads on to the older ones. Where there are fewer, which is usual, everything is exact.
 """
 
@@ -19,21 +19,23 @@ from typing import Literal
 from uuid import UUID
 
 from django.db import OperationalError
+from django.db.models import Q
 from psycopg.errors import QueryCanceled
 
 from activity import searchsql
 from activity.models import Conversation, Message
 from activity.querysets import ConversationQuerySet
 from activity.searchindex import index_state
-from activity.searchsql import CANDIDATES, Candidate, Scope, Segment
+from activity.searchsql import Candidate, Scope
 from activity.searchwords import Words, cleaned, understand
-from sigmasight.lib.pagination import BadCursorError, Cursor
+from activity.snippets import Segment
+from sigmasight.lib.pagination import BadCursorError, Cursor, read_cursor
 
 Order = Literal["newest", "best"]
 PAGE = 25
 LONGEST_PAGE = 200
 # Text that one answer may read again, to rank it or to see whether words stand side by side: some 0.1 ms a kB.
-READ_BYTES = 400_000
+READ_BYTES = 200_000
 # How often one answer looks for more where a filter throws out most of what the words match.
 BLOCKS = 3
 # Conversations that are passed on by their ids; where a filter leaves more, what was found is held against it.
@@ -103,7 +105,12 @@ def read_search_cursor(text: str, order: Order) -> SearchCursor | None:
     try:
         parts = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         made, before, rank, last, total, more = parts
-        if made != order or type(total) is not int or not 0 <= total <= CANDIDATES * BLOCKS or type(more) is not bool:
+        if (
+            made != order
+            or type(total) is not int
+            or not 0 <= total <= searchsql.CANDIDATES * BLOCKS
+            or type(more) is not bool
+        ):
             raise ValueError("not ours")
         if not (rank is None or type(rank) in (int, float)) or (rank is None) != (not last):
             raise ValueError("not ours")
@@ -177,12 +184,14 @@ def _scope(
 
 @dataclass(slots=True)
 class _Block:
-    """Candidates that passed, newest first, with their ranks where they were read; how many were looked at; and where
-    the next block begins, None where there is none."""
+    """Candidates that passed, newest first, with their ranks where they were read; how many were looked at; where
+    the next block begins, None where there is none; and how many match, or more."""
 
     passed: list[tuple[Candidate, float | None]]
     looked_at: int
     rest: Cursor | None
+    total: int
+    more: bool
 
 
 def _find(
@@ -194,12 +203,13 @@ def _find(
     after: SearchCursor | None,
 ) -> Results:
     block = _block(words, scope, narrowing, after.before if after else None, order, limit)
-    while order == "best" and after and after.last and block.passed:
-        shown = (-(after.rank or 0.0), *_newest_first(after.last.at, after.last.id))
-        block.passed = [each for each in block.passed if _best_first(each) > shown]
-        break
-    total, more = (after.total, after.more) if after else (len(block.passed), block.rest is not None)
-    passed = sorted(block.passed, key=_best_first) if order == "best" else block.passed
+    total, more = (after.total, after.more) if after else (block.total, block.more)
+    passed = block.passed
+    if order == "best":
+        passed = sorted(passed, key=_best_first)
+        if after and after.last:
+            shown = (-(after.rank or 0.0), *_newest_first(after.last.at, after.last.id))
+            passed = [each for each in passed if _best_first(each) > shown]
     page = passed[:limit]
     cursor: SearchCursor | None = None
     if len(passed) > limit:
@@ -234,11 +244,11 @@ def _block(
 ) -> _Block:
     """The next candidates that pass whatever the index could not decide."""
     passed: list[tuple[Candidate, float | None]] = []
-    looked_at, budget = 0, READ_BYTES
+    looked_at, total, budget = 0, 0, READ_BYTES
     for _ in range(BLOCKS):
         candidates = searchsql.candidates(words, scope, before)
-        left = len(candidates) == CANDIDATES
-        looked, fitting = candidates, candidates
+        left = more = len(candidates) > searchsql.CANDIDATES
+        looked = fitting = candidates = candidates[: searchsql.CANDIDATES]
         if narrowing is not None:
             kept = set(
                 narrowing.filter(pk__in={each.conversation_id for each in candidates}).values_list("pk", flat=True)
@@ -255,13 +265,15 @@ def _block(
             passed += [(each, ranks[each.id]) for each in read if each.id in ranks]
         else:
             passed += [(each, None) for each in fitting]
+        # Where the index decides, what could not be read for its rank is known to match all the same.
+        total = total + len(fitting) if words.exact else len(passed)
         looked_at += len(looked)
         before = Cursor(looked[-1].at, looked[-1].id) if looked else before
         if not left or len(passed) > limit or len(looked) < len(candidates) or budget <= 0:
-            return _Block(passed, looked_at, before if left else None)
+            return _Block(passed, looked_at, before if left else None, total, more if words.exact else left)
         if narrowing is None:
             break
-    return _Block(passed, looked_at, before)
+    return _Block(passed, looked_at, before, total, True)
 
 
 def _affordable(candidates: Sequence[Candidate], budget: int) -> Sequence[Candidate]:
@@ -290,7 +302,7 @@ def _hits(words: Words, page: Sequence[tuple[Candidate, float | None]]) -> tuple
 
 
 def _by_id(identifier: UUID, limit: int) -> Results:
-    rows = Message.objects.with_id(identifier).select_related("conversation")
+    rows = Message.objects.filter(Q(pk=identifier) | Q(conversation_id=identifier)).select_related("conversation")
     found = list(rows.in_order()[:limit])
     hits = tuple(
         Hit(
@@ -309,6 +321,4 @@ def _by_id(identifier: UUID, limit: int) -> Results:
 
 
 def _place(text: object) -> Cursor | None:
-    from sigmasight.lib.pagination import read_cursor
-
     return read_cursor(text if isinstance(text, str) else "")

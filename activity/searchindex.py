@@ -87,13 +87,14 @@ def ensure_search_index(say: Callable[[str], object] = lambda text: None, patien
 @contextmanager
 def _without_timeouts(cursor: Any) -> Iterator[None]:
     """A build takes as long as it takes, whatever the role's or the server's timeouts."""
-    cursor.execute("SET statement_timeout = 0")
-    cursor.execute("SET lock_timeout = 0")
+    cursor.execute("SELECT current_setting('statement_timeout'), current_setting('lock_timeout')")
+    before = cursor.fetchone()
+    change = "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)"
+    cursor.execute(change, ["0", "0"])
     try:
         yield
     finally:
-        cursor.execute("RESET statement_timeout")
-        cursor.execute("RESET lock_timeout")
+        cursor.execute(change, list(before))
 
 
 @contextmanager

@@ -4,7 +4,6 @@ takes making a message's words into a tsvector for cheap, and it is by far the d
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,31 +15,22 @@ from psycopg import sql
 
 from activity.models import SEARCHED_CHARACTERS
 from activity.searchwords import Words
+from activity.snippets import BEGIN, END, Segment, snippet
 from sigmasight.lib.pagination import Cursor
 
 CANDIDATES = 1000
-# Messages, newest first, in which the newest matches are looked for before going further back, and how much further.
-FIRST_WINDOW, WIDER = 4_000, 16
+# Messages, newest first, in which the newest matches are looked for before going further back; and how few of them
+# say that the words are rare.
+FIRST_WINDOW, SPARSE = 12_000, 60
 # ms; a guard against what nobody thought of. What is meant to happen takes a twentieth of it.
 STATEMENT_TIMEOUT = 2_000
-SNIPPET_CHARACTERS, BEFORE_HIT = 8_000, 400
-BEGINNING = 240
+SNIPPET_CHARACTERS, BEFORE_HIT = 6_000, 400
 
 # As in the index, to the letter.
 _WORDS = sql.SQL("to_tsvector('english', COALESCE(left(message.content, {}), ''))").format(
     sql.Literal(SEARCHED_CHARACTERS)
 )
-# Marks that no honest text holds, and no other comes so far.
-_BEGIN, _END = "\x02", "\x03"
-_MARKED = re.compile(f"{_BEGIN}([^{_END}]*){_END}?")
-_HEADLINE = f'StartSel="{_BEGIN}", StopSel="{_END}", MaxFragments=2, MaxWords=26, MinWords=12, FragmentDelimiter=" … "'
-
-
-class Segment(NamedTuple):
-    """A piece of a snippet, and whether it is one of the words that were searched for."""
-
-    text: str
-    is_hit: bool
+_HEADLINE = f'HighlightAll=true, StartSel="{BEGIN}", StopSel="{END}"'
 
 
 class Candidate(NamedTuple):
@@ -96,7 +86,7 @@ class Scope:
 
 
 def candidates(words: Words, scope: Scope, before: Cursor | None) -> list[Candidate]:
-    """The newest messages, at most CANDIDATES, that come after `before` and match as far as the index can say.
+    """The newest messages, at most CANDIDATES and one more to tell that there are, that come after `before` and match as far as the index can say.
 
     Raises OperationalError, caused by QueryCanceled, where it takes STATEMENT_TIMEOUT.
     """
@@ -106,20 +96,20 @@ def candidates(words: Words, scope: Scope, before: Cursor | None) -> list[Candid
         if scope.conversations is not None:
             return _newest(cursor, words, scope, before, None)
         window = FIRST_WINDOW
-        since = _newest_since(cursor, scope, before, window)
-        found = _newest(cursor, words, scope, before, since)
-        if since is None or len(found) == CANDIDATES:
-            return found
-        # Rare words: in any order, so that nothing that is too much has to be sorted.
-        found = _any(cursor, words, scope, before)
-        if len(found) < CANDIDATES:
-            return sorted(found, key=lambda each: (each.at, each.id), reverse=True)
+        counted = False
         while True:
-            window *= WIDER
             since = _newest_since(cursor, scope, before, window)
             found = _newest(cursor, words, scope, before, since)
-            if since is None or len(found) == CANDIDATES:
+            if since is None or len(found) > CANDIDATES:
                 return found
+            if len(found) < SPARSE and not counted:
+                # Rare words, it seems: in any order, so that what is too much need not be sorted.
+                several = _any(cursor, words, scope, before)
+                if len(several) <= CANDIDATES:
+                    return sorted(several, key=lambda each: (each.at, each.id), reverse=True)
+                counted = True
+            # As far back as it would take if they were as frequent there, and half as far again.
+            window = max(2 * window, int(1.5 * window * CANDIDATES / max(len(found), 1)))
 
 
 def ranks(words: Words, ids: Sequence[UUID]) -> dict[UUID, float]:
@@ -144,15 +134,15 @@ def snippets(words: Words, ids: Sequence[UUID]) -> dict[UUID, Seen]:
     query = sql.SQL(
         """
         SELECT message.id, conversation.user_id, message.role,
-               ts_headline('english', part.text, %(shown)s::tsquery, %(options)s), part.begun
+               ts_headline('english', part.text, %(shown)s::tsquery, %(options)s),
+               place.begun = 1, place.begun + {most} > length(whole.text)
           FROM agent_messages AS message
           JOIN agent_conversations AS conversation ON conversation.id = message.conversation_id,
                LATERAL (SELECT COALESCE(left(message.content, {searched}), '') AS text OFFSET 0) AS whole,
                LATERAL (SELECT CASE WHEN length(whole.text) <= {most} THEN 1 ELSE (
                    SELECT greatest(COALESCE(min(NULLIF(strpos(lower(whole.text), lexeme), 0)), 1) - {before}, 1)
                      FROM unnest(%(lexemes)s::text[]) AS lexeme) END AS begun OFFSET 0) AS place,
-               LATERAL (SELECT translate(substr(whole.text, place.begun, {most}), %(marks)s, '') AS text,
-                               place.begun) AS part
+               LATERAL (SELECT translate(substr(whole.text, place.begun, {most}), %(marks)s, '') AS text) AS part
          WHERE message.id = ANY(%(ids)s)
         """
     ).format(
@@ -169,29 +159,16 @@ def snippets(words: Words, ids: Sequence[UUID]) -> dict[UUID, Seen]:
                 "shown": words.shown,
                 "options": _HEADLINE,
                 "lexemes": words.lexemes,
-                "marks": _BEGIN + _END,
+                "marks": BEGIN + END,
                 "ids": list(ids),
             },
         )
-        return {row[0]: Seen(row[1], row[2], segments(row[3])) for row in cursor.fetchall()}
-
-
-def segments(marked: str) -> tuple[Segment, ...]:
-    """A text with marks round its hits, in pieces; white space becomes single spaces."""
-    pieces: list[Segment] = []
-    position = 0
-    text = re.sub(r"\s+", " ", marked)
-    for found in _MARKED.finditer(text):
-        pieces += [Segment(text[position : found.start()], False), Segment(found[1], True)]
-        position = found.end()
-    pieces.append(Segment(text[position:], False))
-    return tuple(piece for piece in pieces if piece.text)
+        return {row[0]: Seen(row[1], row[2], snippet(*row[3:])) for row in cursor.fetchall()}
 
 
 def beginning(text: str | None) -> tuple[Segment, ...]:
     """How a text begins, for where there is no word to show."""
-    flat = " ".join((text or "")[: 2 * BEGINNING].split())
-    return segments(flat if len(flat) <= BEGINNING else f"{flat[: BEGINNING - 1].rstrip()}…")
+    return snippet((text or "")[:SNIPPET_CHARACTERS].replace(BEGIN, "").replace(END, ""))
 
 
 def _newest_since(cursor: Any, scope: Scope, before: Cursor | None, messages: int) -> dt.datetime | None:
@@ -223,13 +200,13 @@ def _newest(
             SELECT * FROM found ORDER BY created_at DESC, id DESC LIMIT %(limit)s
             """
         ).format(words=_WORDS, where=where),
-        {**params, "since": since, "indexed": words.indexed, "limit": CANDIDATES},
+        {**params, "since": since, "indexed": words.indexed, "limit": CANDIDATES + 1},
     )
     return [Candidate(*row) for row in cursor.fetchall()]
 
 
 def _any(cursor: Any, words: Words, scope: Scope, before: Cursor | None) -> list[Candidate]:
-    """Matches as the index has them, at most CANDIDATES."""
+    """Matches as the index has them, at most CANDIDATES and one."""
     where, params = scope.conditions(before)
     cursor.execute(
         sql.SQL(
@@ -238,7 +215,7 @@ def _any(cursor: Any, words: Words, scope: Scope, before: Cursor | None) -> list
               FROM agent_messages AS message WHERE {words} @@ %(indexed)s::tsquery AND {where} LIMIT %(limit)s
             """
         ).format(words=_WORDS, where=where),
-        {**params, "indexed": words.indexed, "limit": CANDIDATES},
+        {**params, "indexed": words.indexed, "limit": CANDIDATES + 1},
     )
     return [Candidate(*row) for row in cursor.fetchall()]
 

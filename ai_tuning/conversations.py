@@ -16,6 +16,7 @@ from django.db.models import Exists, OuterRef
 from activity import conversations, people
 from activity.conversations import Digest
 from activity.models import Conversation, Message, User
+from activity.querysets import ConversationQuerySet
 from ai_tuning import feedback
 from ai_tuning.models import Annotation, Feedback
 from metrics import batch, behind
@@ -36,7 +37,7 @@ RATED = 50_000
 class ConversationFilter:
     """Which conversations of a period. Empty: all.
 
-    `text`: words in a message, or an id. `person`: part of an e-mail address or name, or a user's id. `model`: at least
+    `text`: an id, or words in a message. `person`: part of an e-mail address or name, or a user's id. `model`: at least
     one request to it. `rating`: "up" or "down": at least one such thumb, whenever it was given.
     """
 
@@ -158,15 +159,52 @@ class Thread:
         return [(turn, each) for turn in self.turns for each in turn.annotations]
 
 
+def identifier_in(text: str) -> UUID | None:
+    """The id that a search's text is, None where it is words."""
+    try:
+        return UUID(text.replace("\x00", "").strip())
+    except ValueError:
+        return None
+
+
 def conversation_page(
     period: Period, only: ConversationFilter, after: Cursor | None = None, size: int = PAGE
 ) -> ConversationPage:
-    """The conversations begun in the period that the filter lets through, newest first, a page at a time."""
+    """The conversations begun in the period that the filter lets through, newest first, a page at a time.
+
+    Raises ValueError where the filter's text is words: these are searched for in messages (`searching.message_page`).
+    """
     notes: list[str] = []
-    metro_away = False
     found = Conversation.objects.created_in(period.start, period.end)
     if only.text.strip():
-        found = conversations.containing(found, only.text)
+        identifier = identifier_in(only.text)
+        if identifier is None:
+            raise ValueError("words are searched for in messages: call message_page")
+        found = conversations.with_id(found, identifier)
+    found, metro_away = narrowed(found, period, only, notes)
+    total = found.order_by()[: COUNTED + 1].count()
+    page = found.newest_first()
+    if after is not None:
+        page = page.after(after)
+    listed = list(page[: size + 1])
+    shown = listed[:size]
+    rows, away = rows_of(shown)
+    return ConversationPage(
+        rows,
+        Cursor(shown[-1].created_at, shown[-1].pk) if len(listed) > size else None,
+        min(total, COUNTED),
+        total > COUNTED,
+        metro_away or away,
+        notes,
+    )
+
+
+def narrowed(
+    found: ConversationQuerySet, period: Period, only: ConversationFilter, notes: list[str]
+) -> tuple[ConversationQuerySet, bool]:
+    """Those of the filter's person, model and rating, and whether metro was away when it was asked for the rating.
+    Adds to the notes what was left out of account."""
+    metro_away = False
     if only.person.strip():
         found = found.of_users(people.found_by(only.person))
     if only.model:
@@ -180,21 +218,7 @@ def conversation_page(
             rated = _rated_messages(period, only.rating, notes)
         metro_away = metro.away
         found = found.filter(pk__in=set(conversations.conversation_of(rated).values()))
-    total = found.order_by()[: COUNTED + 1].count()
-    page = found.newest_first()
-    if after is not None:
-        page = page.after(after)
-    listed = list(page[: size + 1])
-    shown = listed[:size]
-    rows, away = _rows(shown)
-    return ConversationPage(
-        rows,
-        Cursor(shown[-1].created_at, shown[-1].pk) if len(listed) > size else None,
-        min(total, COUNTED),
-        total > COUNTED,
-        metro_away or away,
-        notes,
-    )
+    return found, metro_away
 
 
 def open_thread(conversation_id: UUID) -> Thread | None:
@@ -239,13 +263,14 @@ def _rated_messages(period: Period, rating: str, notes: list[str]) -> list[UUID]
     return messages[:RATED]
 
 
-def _rows(shown: list[Conversation]) -> tuple[list[Row], bool]:
+def rows_of(shown: list[Conversation]) -> tuple[list[Row], bool]:
+    """Each conversation as the list shows it, in the order given, and whether metro is away."""
     if not shown:
         return [], False
     ids = [conversation.pk for conversation in shown]
     who = people.people(conversation.user_id for conversation in shown)
     digests = conversations.digests(ids)
-    use = behind.by_conversation(ids, shown[-1].created_at)
+    use = behind.by_conversation(ids, min(conversation.created_at for conversation in shown))
     voices: dict[UUID, list[Feedback]] | None = None
     with reaching("metro"):
         voices = feedback.voices(answer for digest in digests.values() for answer in digest.answer_ids)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from operator import itemgetter
 from typing import Any
+from uuid import UUID
 
 from django.utils.timesince import timesince
 
 from activity.models import Message
-from ai_tuning.conversations import ConversationPage, Thread, Turn
+from activity.search import Hit
+from ai_tuning.conversations import ConversationPage, Row, Thread, Turn
+from ai_tuning.searching import MessagePage, MessageRow
 from metrics.models import BatchRun
 from metrics.toolcalls import ToolCall, sendable
 from sigmasight.lib.format import compact, count, exact, milliseconds
@@ -21,14 +24,34 @@ ROLES = {"user": "Person", "assistant": "Assistant", "system": "System", "tool":
 LINE = 44
 
 
-def found(page: ConversationPage, period: Period) -> str:
+def found(page: ConversationPage | MessagePage, period: Period) -> str:
     """How many there are, and of when: "5,092, 24 Oct 2026 – 22 Nov 2026, UTC"."""
     return f"{count(page.total)}{'+' if page.more else ''}, {period.text}"
 
 
-def turns(thread: Thread) -> list[dict[str, Any]]:
-    """Each message as `components/turn.html` wants it. What a tool said is folded into the answer that called it."""
-    asker = next(iter(thread.person.full_name.split()), ROLES["user"]) if thread.person else ROLES["user"]
+def beside(page: ConversationPage | MessagePage) -> list[tuple[Row, MessageRow | None]]:
+    """The list beside a thread: each conversation once, with the first of its messages that was found."""
+    if isinstance(page, MessagePage):
+        return [(each.row, each) for each in page.conversations]
+    return [(row, None) for row in page.rows]
+
+
+def ordered(page: MessagePage) -> str:
+    """In what order the messages stand: "best match first, of the newest 405"."""
+    if page.results.ranked_of is None:
+        return "newest first"
+    return f"best match first{f', of the {page.results.ranked_of:,} newest' if page.next_cursor or page.more else ''}"
+
+
+def nothing(page: MessagePage) -> str:
+    """Why an empty page may be followed by others: what was looked at did not pass."""
+    return f"None of the {page.results.looked_at or 0:,} newest messages with these words has them as asked for."
+
+
+def turns(thread: Thread, matching: Collection[UUID] = ()) -> list[dict[str, Any]]:
+    """Each message as `components/turn.html` wants it; `matches`: it is among those that hold what was searched for.
+    What a tool said is folded into the answer that called it."""
+    asker = _asker(thread)
     drawn: list[dict[str, Any]] = []
     said: list[Turn] = []
     for turn in thread.turns:
@@ -39,7 +62,27 @@ def turns(thread: Thread) -> list[dict[str, Any]]:
         drawn += [] if results else [_turn(each, asker, _results([each])) for each in said]
         drawn.append(_turn(turn, asker, _merge(turn.tools, _results(results))))
         said = []
-    return drawn + [_turn(each, asker, _results([each])) for each in said]
+    drawn += [_turn(each, asker, _results([each])) for each in said]
+    anchors = {f"m-{each}" for each in matching}
+    return [{**each, "matches": each["anchor"] in anchors} for each in drawn]
+
+
+def matches(thread: Thread, hits: Collection[Hit]) -> list[dict[str, Any]]:
+    """Links from the thread's head to the messages that hold what was searched for."""
+    asker = _asker(thread)
+    return [
+        {
+            "anchor": f"m-{hit.message_id}",
+            "who": asker if hit.role == Message.Role.USER else ROLES.get(hit.role, hit.role),
+            "at": hit.at,
+        }
+        for hit in hits
+    ]
+
+
+def _asker(thread: Thread) -> str:
+    """What the person is called in their thread."""
+    return next(iter(thread.person.full_name.split()), ROLES["user"]) if thread.person else ROLES["user"]
 
 
 def _results(said: list[Turn]) -> list[ToolCall]:

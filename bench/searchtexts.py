@@ -34,12 +34,78 @@ PLANTED = {
     "A portfolio dividend policy helps.": 0.0002,
     "Zeolite is a mineral.": 0.00002,
 }
-_USUAL = (
-    "beta stock market risk index fund return growth value sector bond yield cash share price factor exposure "
-    "allocation benchmark earnings quarter income tax account holding position weight correlation hedge option future "
-    "currency inflation rate credit spread duration momentum quality size drawdown scenario stress analysis"
-).split()
-_LINKS = "the of and to in a is that for it with as on be at by this are from or your have an not".split()
+_USUAL = [
+    "beta",
+    "stock",
+    "market",
+    "risk",
+    "index",
+    "fund",
+    "return",
+    "growth",
+    "value",
+    "sector",
+    "bond",
+    "yield",
+    "cash",
+    "share",
+    "price",
+    "factor",
+    "exposure",
+    "allocation",
+    "benchmark",
+    "earnings",
+    "quarter",
+    "income",
+    "tax",
+    "account",
+    "holding",
+    "position",
+    "weight",
+    "correlation",
+    "hedge",
+    "option",
+    "future",
+    "currency",
+    "inflation",
+    "rate",
+    "credit",
+    "spread",
+    "duration",
+    "momentum",
+    "quality",
+    "size",
+    "drawdown",
+    "scenario",
+    "stress",
+    "analysis",
+]
+_LINKS = [
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "a",
+    "is",
+    "that",
+    "for",
+    "it",
+    "with",
+    "as",
+    "on",
+    "be",
+    "at",
+    "by",
+    "this",
+    "are",
+    "from",
+    "or",
+    "your",
+    "have",
+    "an",
+    "not",
+]
 
 
 def texts(seed: int = 7) -> Iterator[tuple[str, str]]:
@@ -93,7 +159,9 @@ def _answer(sentences: list[str]) -> str:
     """Markdown, as models write it: a heading, paragraphs, a list."""
     third = max(len(sentences) // 3, 1)
     listed = "\n".join(f"- {each}" for each in sentences[2 * third :])
-    return f"## {sentences[0]}\n\n{' '.join(sentences[1:third])}\n\n{' '.join(sentences[third : 2 * third])}\n\n{listed}"
+    return (
+        f"## {sentences[0]}\n\n{' '.join(sentences[1:third])}\n\n{' '.join(sentences[third : 2 * third])}\n\n{listed}"
+    )
 
 
 def _sentences(chance: random.Random) -> list[tuple[str, int]]:

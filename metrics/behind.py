@@ -10,8 +10,9 @@ from uuid import UUID
 from django.db import connections
 from psycopg import sql
 
-from metrics.ai import REQUEST_TOKENS
 from metrics.models import AIRequest
+from metrics.rollups import REQUESTS, TOKENS
+from sigmasight.lib.rollups.read import read
 
 # The application's clocks are not ours: a request may seem to precede its conversation by this much.
 CLOCK_SLACK = dt.timedelta(hours=1)
@@ -33,12 +34,12 @@ def by_conversation(conversation_ids: Iterable[UUID], since: dt.datetime) -> dic
     with connections["default"].cursor() as cursor:
         cursor.execute(
             sql.SQL("""
-            SELECT conversation_id, array_agg(DISTINCT model), count(*), count(error_type), sum({tokens}),
-                   max(total_latency_ms) FILTER (WHERE error_type IS NULL)
+            SELECT conversation_id, array_agg(DISTINCT model), count(*), count(NULLIF(error_type, '')), sum({tokens}),
+                   max(total_latency_ms) FILTER (WHERE COALESCE(error_type, '') = '')
               FROM ai_request_metrics
              WHERE conversation_id = ANY(%(ids)s) AND created_at >= %(since)s
              GROUP BY 1
-            """).format(tokens=REQUEST_TOKENS),
+            """).format(tokens=sql.SQL(TOKENS)),
             {"ids": list(conversation_ids), "since": since - CLOCK_SLACK},
         )
         return {row[0]: ConversationUse(tuple(row[1]), *row[2:]) for row in cursor.fetchall()}
@@ -52,16 +53,10 @@ def requests_of(conversation_id: UUID, since: dt.datetime) -> dict[UUID, AIReque
 
 
 def usual_p95(models: Iterable[str], until: dt.datetime) -> dict[str, float]:
-    """Each model's p95 latency in ms over the 24 hours before `until`, for judging whether an answer was slow."""
-    with connections["default"].cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT model, percentile_cont(0.95) WITHIN GROUP (ORDER BY total_latency_ms)
-              FROM ai_request_metrics
-             WHERE model = ANY(%s) AND created_at >= %s AND created_at < %s
-               AND error_type IS NULL AND total_latency_ms IS NOT NULL
-             GROUP BY 1
-            """,
-            [sorted(set(models)), until - dt.timedelta(days=1), until],
-        )
-        return dict(cursor.fetchall())
+    """Each model's p95 latency in ms over the 24 hours before `until` (to within 1 %), for judging whether an answer
+    was slow."""
+    wanted = set(models)
+    reading = read(REQUESTS, until - dt.timedelta(days=1), until, bucket="hour", names=("latency",))
+    groups = reading.only(lambda key: key[0] in wanted).merged(lambda at, key: key[0])
+    found = {model: group["latency"].percentile(0.95) for model, group in groups.items()}
+    return {model: p95 for model, p95 in found.items() if p95 is not None}

@@ -53,6 +53,14 @@ class AIRequest(PartitionedModel):
             models.Index(fields=["model", "created_at"], name="ix_airequest_model"),
             # What came since the last look, whenever it is dated (`sigmasight.lib.rollups.fill`).
             models.Index(fields=["xact_id"], name="ix_airequest_xact"),
+            # The slowest successful requests of a model.
+            models.Index(
+                fields=["model", "-total_latency_ms"],
+                name="ix_airequest_slowest",
+                condition=models.Q(
+                    models.Q(error_type__isnull=True) | models.Q(error_type=""), total_latency_ms__isnull=False
+                ),
+            ),
             # Failed requests, newest first. Most succeed.
             models.Index(
                 fields=["error_type", "created_at"],

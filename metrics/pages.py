@@ -10,7 +10,8 @@ from django.http import QueryDict
 from django.utils import timezone
 
 from metrics import ai
-from metrics.ai import AIFilter, BucketFigures, Percentiles, Summary
+from metrics.ai import Look
+from metrics.figures import AIFilter, BucketFigures, Percentiles, Summary
 from sigmasight.lib.cards import Card, card
 from sigmasight.lib.charts import Bin, Chart, Reference, Series, bar_chart, histogram, line_chart
 from sigmasight.lib.format import COUNT, MS, SHARE, TOKENS, Quantity, age, milliseconds
@@ -22,9 +23,11 @@ LEAST_MEASURED = 20
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A period's summary and buckets, and those of the period before (None where none is compared with)."""
+    """A period's summary and buckets, and those of the period before (None where none is compared with). `look`: what
+    else there is to ask about it, without reading again."""
 
     period: Period
+    look: Look
     summary: Summary
     buckets: list[BucketFigures]
     before: Summary | None
@@ -50,12 +53,14 @@ class Window:
 
 def look_at(period: Period, only: AIFilter = ai.EVERYTHING) -> Window:
     """Summary and buckets of a period, and of the one before where the page compares."""
-    buckets = ai.by_bucket(period, only)
-    earlier = ai.by_bucket(period.previous, only) if period.compare else []
+    look = Look(period, only)
+    buckets = look.by_bucket()
+    look_back = Look(period.previous, only)
+    earlier = look_back.by_bucket() if period.compare else []
     if not is_covered([each.requests for each in buckets], [each.requests for each in earlier]):
         earlier = []
-    before = ai.summary(period.previous, only) if earlier else None
-    return Window(period, ai.summary(period, only), buckets, before, earlier)
+    before = look_back.summary() if earlier else None
+    return Window(period, look, look.summary(), buckets, before, earlier)
 
 
 def request_cards(window: Window) -> list[Card]:
@@ -150,7 +155,7 @@ def latency_card(window: Window, *, href: str, fresh: str) -> Card:
         f"p95 {drawn.delta}".replace(" · ", ", was ").replace(" before", "") if before else drawn.delta,
         drawn.tone,
         drawn.spark,
-        f"exact, of {now.measured:,}",
+        f"± {now.error_bound:.0%}, of {now.measured:,}",
         drawn.age,
     )
 
@@ -224,9 +229,9 @@ def errors_chart(window: Window, by_type: dict[str, list[int]], hrefs: list[str]
     )
 
 
-def latency_bins(window: Window, only: AIFilter) -> Chart:
+def latency_bins(window: Window) -> Chart:
     """How latencies are distributed, with p50 and p95 marked. Empty bins at the ends are left out."""
-    found = ai.latency_histogram(window.period, only)
+    found = window.look.latency_histogram()
     filled = [index for index, each in enumerate(found) if each.count]
     bins = found[filled[0] : filled[-1] + 1] if filled else []
     latency = window.summary.latency

@@ -18,10 +18,10 @@ class AIRequestQuerySet(models.QuerySet["AIRequest"]):
         return self.filter(created_at__gte=start, created_at__lt=end)
 
     def successful(self) -> Self:
-        return self.filter(error_type__isnull=True)
+        return self.filter(models.Q(error_type__isnull=True) | models.Q(error_type=""))
 
     def failed(self) -> Self:
-        return self.filter(error_type__isnull=False)
+        return self.filter(error_type__gt="")
 
     def by_model(self, model: str) -> Self:
         return self.filter(model=model)

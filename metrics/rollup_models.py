@@ -38,6 +38,10 @@ class RequestMeasures(Cell):
     first_token_counts = histogram_counts()
     people = models.BinaryField(null=True)
     last_at = models.DateTimeField()
+    # Of failures only: the newest.
+    sample_at = models.DateTimeField(null=True)
+    sample_message = models.TextField(null=True)
+    sample_conversation = models.UUIDField(null=True)
 
     class Meta:
         abstract = True
@@ -47,10 +51,6 @@ class AIRequestRollup(RequestMeasures):
     """AI requests by model and error type ("": succeeded)."""
 
     tool_calls = models.BigIntegerField()
-    # Of failures only: the newest.
-    sample_at = models.DateTimeField(null=True)
-    sample_message = models.TextField(null=True)
-    sample_conversation = models.UUIDField(null=True)
 
     class Meta:
         db_table = "ai_request_rollups"

@@ -6,17 +6,18 @@ from activity.rollups import ACTIVITY
 from sigmasight.lib.rollups.spec import Distinct, Distribution, Latest, Rollup, Source, count, total
 
 # A request's tokens: the total where it was given, what was counted otherwise, NULL where nothing was.
-_TOKENS = "COALESCE(total_tokens, input_tokens + output_tokens, input_tokens, output_tokens)"
+TOKENS = "COALESCE(total_tokens, input_tokens::bigint + output_tokens, input_tokens, output_tokens)"
 # The calls of a request in either of the contract's shapes; NULL where it made none.
-_CALLS = """CASE WHEN jsonb_typeof(tool_calls) = 'array' THEN tool_calls
+CALLS = """CASE WHEN jsonb_typeof(tool_calls) = 'array' THEN tool_calls
                  WHEN jsonb_typeof(tool_calls -> 'tools') = 'array' THEN tool_calls -> 'tools' END"""
 # As `metrics.toolcalls` reads them: a name is a string with something in it.
-_NAME = """left(COALESCE(
+_CALL_NAME_TEMPLATE = """left(COALESCE(
     CASE WHEN jsonb_typeof(call) = 'string' THEN NULLIF(call #>> '{{}}', '') END,
     CASE WHEN jsonb_typeof(call -> 'name') = 'string' THEN NULLIF(call ->> 'name', '') END,
     CASE WHEN jsonb_typeof(call -> 'function' -> 'name') = 'string'
          THEN NULLIF(call -> 'function' ->> 'name', '') END,
     'unnamed'), 100)"""
+CALL_NAME = _CALL_NAME_TEMPLATE.replace("{{}}", "{}")
 _MONTH_MS = 30 * 86_400_000
 
 
@@ -42,6 +43,11 @@ _SHARED = (
     Distribution("first_token", "first_token"),
     Distinct("people", "person"),
     Latest("last_at"),
+    Latest(
+        "sample_at",
+        (("sample_message", "error_message"), ("sample_conversation", "conversation_id")),
+        where="error_type <> ''",
+    ),
 )
 
 REQUESTS = Rollup(
@@ -49,10 +55,11 @@ REQUESTS = Rollup(
     table="ai_request_rollups",
     raw_table="ai_request_metrics",
     source=f"""
-        SELECT created_at AS at, id, model, COALESCE(error_type, '') AS error_type, error_message, conversation_id,
-               input_tokens, output_tokens, cached_tokens, {_TOKENS} AS tokens,
+        SELECT created_at AS at, id, model, COALESCE(error_type, '') AS error_type,
+               left(error_message, 1000) AS error_message, conversation_id,
+               input_tokens, output_tokens, cached_tokens, {TOKENS} AS tokens,
                CASE WHEN tool_calls_count > 0 THEN tool_calls_count WHEN tool_calls IS NULL THEN 0
-                    ELSE COALESCE(jsonb_array_length({_CALLS}), 0) END AS calls,
+                    ELSE COALESCE(jsonb_array_length({CALLS}), 0) END AS calls,
                CASE WHEN COALESCE(error_type, '') = '' THEN total_latency_ms END AS latency,
                CASE WHEN COALESCE(error_type, '') = '' THEN first_token_ms END AS first_token,
                uuid_hash_extended(user_id, 0) AS person
@@ -64,11 +71,6 @@ REQUESTS = Rollup(
         count("with_tools", "calls > 0"),
         total("tool_calls", "calls"),
         *_SHARED,
-        Latest(
-            "sample_at",
-            (("sample_message", "error_message"), ("sample_conversation", "conversation_id")),
-            where="error_type <> ''",
-        ),
     ),
 )
 
@@ -78,7 +80,7 @@ TOOLS = Rollup(
     table="ai_tool_rollups",
     raw_table="ai_request_metrics",
     source=f"""
-        SELECT at, model, error_type, tool, call_failed, took, is_first,
+        SELECT at, id, model, error_type, error_message, conversation_id, tool, call_failed, took, is_first,
                CASE WHEN is_first THEN input_tokens END AS input_tokens,
                CASE WHEN is_first THEN output_tokens END AS output_tokens,
                CASE WHEN is_first THEN cached_tokens END AS cached_tokens,
@@ -86,16 +88,17 @@ TOOLS = Rollup(
                CASE WHEN is_first AND error_type = '' THEN total_latency_ms END AS latency,
                CASE WHEN is_first AND error_type = '' THEN first_token_ms END AS first_token,
                CASE WHEN is_first THEN uuid_hash_extended(user_id, 0) END AS person
-          FROM (SELECT created_at AS at, model, COALESCE(error_type, '') AS error_type, {_NAME} AS tool,
+          FROM (SELECT created_at AS at, id, model, COALESCE(error_type, '') AS error_type,
+                       left(error_message, 1000) AS error_message,
+                       conversation_id, {_CALL_NAME_TEMPLATE} AS tool,
                        COALESCE(call -> 'error', 'null') NOT IN ('null', 'false', '0', '""', '{{{{}}}}', '[]')
                            AS call_failed,
                        COALESCE({_took("duration_ms")}, {_took("latency_ms")}, {_took("ms")}) AS took,
-                       place = 1 OR NOT EXISTS (
-                           SELECT FROM jsonb_array_elements(calls) WITH ORDINALITY AS earlier (other, their_place)
-                            WHERE their_place < place AND {_NAME.replace("call", "other")} = {_NAME}) AS is_first,
-                       input_tokens, output_tokens, cached_tokens, {_TOKENS} AS tokens,
+                       row_number() OVER (
+                           PARTITION BY created_at, id, {_CALL_NAME_TEMPLATE} ORDER BY place) = 1 AS is_first,
+                       input_tokens, output_tokens, cached_tokens, {TOKENS} AS tokens,
                        total_latency_ms, first_token_ms, user_id
-                  FROM (SELECT *, {_CALLS} AS calls FROM ai_request_metrics
+                  FROM (SELECT *, {CALLS} AS calls FROM ai_request_metrics
                          WHERE tool_calls IS NOT NULL AND {{within}}) AS requests
                  CROSS JOIN LATERAL jsonb_array_elements(calls) WITH ORDINALITY AS each (call, place)) AS every_call
     """,  # noqa: S608 (constants of this module)

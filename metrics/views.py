@@ -7,8 +7,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from activity import conversations
-from metrics import ai, pages
-from metrics.ai import AIFilter
+from metrics import pages
+from metrics.figures import AIFilter
+from metrics.requestrows import requests
 from sigmasight.lib.charts import tiny_bars
 from sigmasight.lib.chips import Chip, filter_chips
 from sigmasight.lib.periods import period_from
@@ -26,9 +27,9 @@ def ai_metrics(request: HttpRequest) -> HttpResponse:
     only = AIFilter(model, error, tool)
     window = pages.look_at(period, only)
     hrefs = pages.bucket_hrefs(period, request.GET)
-    errors = ai.errors(period, only, limit=8)
-    slowest = ai.requests(period, only, order="slowest", limit=LISTED)
-    newest = ai.requests(period, only, order="failed" if only.error else "newest", limit=LISTED)
+    errors = window.look.errors(limit=8)
+    slowest = requests(period, only, order="slowest", limit=LISTED)
+    newest = requests(period, only, order="failed" if only.error else "newest", limit=LISTED)
     told_of = {each.conversation_id for each in errors} | {each.conversation_id for each in slowest + newest}
     chips: list[Chip] = filter_chips(request.GET, FILTERS)
     return render(
@@ -40,12 +41,12 @@ def ai_metrics(request: HttpRequest) -> HttpResponse:
             "cards": pages.request_cards(window),
             "chips": chips,
             "latency_chart": pages.latency_chart(window, hrefs),
-            "latency_bins": pages.latency_bins(window, only),
+            "latency_bins": pages.latency_bins(window),
             "tokens_chart": pages.tokens_chart(window, hrefs),
-            "errors_chart": pages.errors_chart(window, ai.errors_by_bucket(period, only), hrefs),
+            "errors_chart": pages.errors_chart(window, window.look.errors_by_bucket(), hrefs),
             "errors": [(each, tiny_bars(each.by_bucket)) for each in errors],
-            "models": ai.models(period, only),
-            "tools": ai.tools(period, only, requests=window.summary.requests),
+            "models": window.look.models(),
+            "tools": window.look.tools(),
             "slowest": slowest,
             "newest": newest,
             "kept": conversations.kept(told_of),

@@ -127,6 +127,9 @@ class Migration(migrations.Migration):
                 ),
                 ("people", models.BinaryField(null=True)),
                 ("last_at", models.DateTimeField()),
+                ("sample_at", models.DateTimeField(null=True)),
+                ("sample_message", models.TextField(null=True)),
+                ("sample_conversation", models.UUIDField(null=True)),
                 ("tool", models.CharField(max_length=100)),
                 ("calls", models.BigIntegerField()),
                 ("failed_calls", models.BigIntegerField()),
@@ -201,6 +204,17 @@ class Migration(migrations.Migration):
                 ),
                 editable=False,
                 null=True,
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="airequest",
+            index=models.Index(
+                condition=models.Q(
+                    models.Q(("error_type__isnull", True), ("error_type", ""), _connector="OR"),
+                    ("total_latency_ms__isnull", False),
+                ),
+                fields=["model", "-total_latency_ms"],
+                name="ix_airequest_slowest",
             ),
         ),
         migrations.AddIndex(

@@ -10,7 +10,6 @@ from typing import Any
 
 from sigmasight.adoption.names import qualified
 
-_AFTER_TABLE = re.compile(r" USING .*$", re.DOTALL)
 _OPTIONS = re.compile(r" WITH \((?P<options>[^)]*)\)")
 
 
@@ -164,11 +163,8 @@ def _indexes(cursor: Any, by_oid: dict[int, Table]) -> None:
 
 def form_of(definition: str) -> str:
     """An index's definition from USING on, its storage options in order of their names."""
-    match = _AFTER_TABLE.search(definition)
-    assert match, definition
-    return _OPTIONS.sub(
-        lambda found: f" WITH ({', '.join(sorted(found['options'].split(', ')))})", match[0].strip(), count=1
-    )
+    rest = definition[definition.index(" USING ") + 1 :]
+    return _OPTIONS.sub(lambda found: f" WITH ({', '.join(sorted(found['options'].split(', ')))})", rest, count=1)
 
 
 def _constraints(cursor: Any, by_oid: dict[int, Table]) -> None:
@@ -216,7 +212,8 @@ def _triggers(cursor: Any, by_oid: dict[int, Table]) -> None:
 def partition_names(cursor: Any, table: Table) -> list[str]:
     """The partitions of a table, of every level, by name."""
     cursor.execute(
-        "SELECT relname FROM pg_partition_tree(%s::oid) t JOIN pg_class c ON c.oid = t.relid WHERE level > 0 ORDER BY 1",
+        "SELECT relname FROM pg_partition_tree(%s::oid) t JOIN pg_class c ON c.oid = t.relid"
+        " WHERE level > 0 ORDER BY level, relname",
         [table.oid],
     )
     return [name for (name,) in cursor.fetchall()]

@@ -41,7 +41,7 @@ class Facts:
         return int(self._all(f"SELECT count(*) FROM {table.sql}")[0][0])  # noqa: S608 - quoted
 
     def has_more_than(self, table: Table, rows: int) -> bool:
-        return bool(self._all(f"SELECT FROM {table.sql} OFFSET {rows} LIMIT 1"))  # noqa: S608 - quoted
+        return bool(self._all(f"SELECT FROM {table.sql} OFFSET {rows} LIMIT 1"))
 
     def where(self, table: Table, condition: str) -> Offenders:
         """The rows for which a condition holds."""
@@ -64,10 +64,7 @@ class Facts:
         pairs = zip(key.columns, key.target_columns, strict=True)
         on = " AND ".join(f"there.{quote(theirs)} = {table.sql}.{quote(ours)}" for ours, theirs in pairs)
         known = " AND ".join(f"{table.sql}.{quote(ours)} IS NOT NULL" for ours in key.columns)
-        return self.where(
-            table,
-            f"{known} AND NOT EXISTS (SELECT FROM {target} there WHERE {on})",  # noqa: S608 - quoted
-        )
+        return self.where(table, f"{known} AND NOT EXISTS (SELECT FROM {target} there WHERE {on})")
 
     def duplicates(self, table: Table, index: Index, filled: dict[str, str]) -> Offenders:
         """The rows that share the key of a unique index with another, once NULLs are `filled` (column to value)."""

@@ -11,6 +11,7 @@ TARGET_SCHEMA = "sigmasight_adoption"
 OWN = "adopt_"
 LONGEST = 63
 
+_CASTS = re.compile(r"::(?:character varying|text)(?:\(\d+\))?(?:\[\])?|[() ]")
 _OF_TARGET = re.compile(rf'"?{TARGET_SCHEMA}"?\.')
 
 
@@ -32,6 +33,12 @@ def qualified(schema: str, name: str) -> str:
 def rehomed(text: str, schema: str) -> str:
     """A definition of the target schema, as it reads once the thing stands in `schema`."""
     return _OF_TARGET.sub(lambda _: f"{quote(schema)}.", text)
+
+
+def gist(definition: str) -> str:
+    """An expression without its text casts and brackets: PostgreSQL writes more of them each time it is given back its
+    own text."""
+    return _CASTS.sub("", definition)
 
 
 def with_suffix(name: str, suffix: str) -> str:

@@ -60,4 +60,6 @@ def _numeric(theirs: re.Match[str], ours: re.Match[str]) -> Fit:
     whole, wanted_whole = int(theirs["size"]) - scale, int(ours["size"]) - wanted_scale
     if scale >= wanted_scale and whole >= wanted_whole:
         return Fit.AS_IS
+    if scale > wanted_scale:  # decimals would be lost
+        return Fit.NEVER
     return Fit.WIDEN if scale == wanted_scale else Fit.REWRITE

@@ -118,16 +118,15 @@ class Town:
 
 FILTERS = (
     EVERYTHING,
-    ConversationFilter(text="beta"),
     ConversationFilter(person="@CORP."),
     ConversationFilter(person="ann 2"),
     ConversationFilter(model="gpt-5"),
     ConversationFilter(rating="down"),
     ConversationFilter(rating="up"),
-    ConversationFilter(text="beta", model="gpt-5-mini"),
+    ConversationFilter(person="ann", model="gpt-5-mini"),
     ConversationFilter(person="home", rating="down"),
-    ConversationFilter("dividend", "corp", "gpt-5", "up"),
-    ConversationFilter(text="no such word"),
+    ConversationFilter("", "corp", "gpt-5", "up"),
+    ConversationFilter(person="no such person"),
 )
 
 
@@ -278,6 +277,11 @@ def test_an_id_is_searched_for_within_the_period_too():
     assert ids(conversation_page(PERIOD, ConversationFilter(text=str(early.pk)))) == []
 
 
+def test_words_are_not_for_the_list_of_conversations():
+    with pytest.raises(ValueError, match="message_page"):
+        conversation_page(PERIOD, ConversationFilter(text="beta"))
+
+
 def test_the_newest_comment_stands_in_the_list():
     talk_ = ConversationFactory(created_at=TIME_ZERO - HOUR)
     answers = [AnswerFactory(conversation=talk_) for _ in range(6)]
@@ -304,7 +308,7 @@ def test_without_metro_the_list_comes_without_voices(away):
     answer = talk(created_at=TIME_ZERO - HOUR)
     FeedbackFactory(message_id=answer.pk)
     away("metro")
-    page = conversation_page(PERIOD, ConversationFilter(text="beta"))
+    page = conversation_page(PERIOD, ConversationFilter(text=str(answer.pk)))
     assert page.metro_away
     assert ids(page) == [answer.conversation_id]
     assert (page.rows[0].up, page.rows[0].down, page.rows[0].comment) == (None, None, "")

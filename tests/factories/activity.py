@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
+import uuid
 from typing import Any
 
 import factory
@@ -63,6 +65,28 @@ class EventFactory(DjangoModelFactory[Event]):
     event_type = "chat.session_start"
     event_category = factory.LazyAttribute(lambda row: row.event_type.split(".")[0])
     created_at = factory.LazyFunction(lambda: timezone.now() - dt.timedelta(minutes=5))
+
+
+def random_events(
+    chance: random.Random, count: int, start: dt.datetime, end: dt.datetime, people: int = 12
+) -> list[Event]:
+    """Events at moments of [start, end), with everything that writers do to the columns; stored, and as written."""
+    length = int((end - start).total_seconds() * 1_000_000)
+    made = [
+        Event(
+            id=uuid.UUID(int=chance.getrandbits(128)),
+            user_id=chance.choice((None, None, *(uuid.UUID(int=n) for n in range(1, people)))),
+            session_id=chance.choice((None, "", "s1", "s2", "s" * 255)),
+            event_type=chance.choice(("chat.session_start", "onboarding.login_error", "no.such type\t", "", "t" * 100)),
+            event_category="chat",
+            error_code=chance.choice((None, None, "", "AUTH_001", "c" * 50)),
+            error_message=chance.choice((None, "", "Wrong password", "long " * 400)),
+            created_at=start + dt.timedelta(microseconds=chance.randrange(length)),
+        )
+        for _ in range(count)
+    ]
+    Event.objects.bulk_create(made)
+    return made
 
 
 def talk(question: str = "What is my beta?", answer: str = "It is 1.12.", **of_conversation: Any) -> Message:

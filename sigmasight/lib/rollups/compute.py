@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connections
 from psycopg import sql
 
+from sigmasight.lib.rollups.fold import folded
 from sigmasight.lib.rollups.histogram import key_sql
 from sigmasight.lib.rollups.people import PeopleSet
 from sigmasight.lib.rollups.spec import Cell, Distinct, Distribution, Grain, Latest, Measure, Rollup, Sum
@@ -38,8 +39,8 @@ def compute(
     """The cells of these half-open spans, from raw rows; of buckets that a span cuts, what lies within.
 
     `names`: only these measures. `where`: only cells whose dimension has that value. `also`: a further condition on
-    the raw rows, with its `params`. Cells with nothing in them are left out. The cells' values are columns, as a table
-    stores them.
+    the raw rows, with its `params`. Cells with nothing in them are left out, those of rare values are folded where there
+    are too many (`fold`). The cells' values are columns, as a table stores them.
     """
     if not spans:
         return []
@@ -58,7 +59,8 @@ def compute(
         within = sql.SQL("{} AND {}").format(within, also)
     with connections[using].cursor() as cursor:
         cursor.execute(_statement(rollup, measures, within, tuple(where or ())), values | dict(where or {}))
-        return list(_cells(rollup, measures, cursor.fetchall()))
+        rows = cursor.fetchall()
+    return folded(rollup, measures, list(_cells(rollup, measures, rows)), [row[0] for row in rows])
 
 
 def _statement(
@@ -78,7 +80,7 @@ def _statement(
         )
     ]
     scalars: list[sql.Composable] = [sql.SQL("count(*) AS cell_rows")]
-    picked: list[sql.Composable] = [sql.SQL("scalars.bucket")]
+    picked: list[sql.Composable] = [sql.SQL("scalars.cell_rows"), sql.SQL("scalars.bucket")]
     picked += [sql.SQL("scalars.{}").format(each) for each in dims]
     joins: list[sql.Composable] = []
     for number, measure in enumerate(measures):
@@ -144,15 +146,20 @@ def _distribution(measure: Distribution, keyed: sql.Composable, group: sql.Compo
 
 
 def _people(measure: Distinct, keyed: sql.Composable, group: sql.Composable) -> sql.Composed:
+    # Each once: what comes over the wire grows with people, not with rows.
     return sql.SQL(
-        "SELECT {keyed}, array_agg({column}) AS hashes FROM src WHERE {column} IS NOT NULL GROUP BY {group}"
+        """
+        SELECT {group}, array_agg({column}) AS hashes
+          FROM (SELECT DISTINCT {keyed}, {column} FROM src WHERE {column} IS NOT NULL) AS each
+         GROUP BY {group}
+        """
     ).format(keyed=keyed, column=sql.Identifier(measure.column), group=group)
 
 
 def _cells(rollup: Rollup, measures: Sequence[Measure], rows: list[tuple[Any, ...]]) -> Iterator[Cell]:
-    first = 1 + len(rollup.dimensions)
+    first = 2 + len(rollup.dimensions)
     for row in rows:
-        cell, place = Cell(row[0], tuple(row[1:first])), first
+        cell, place = Cell(row[1], tuple(row[2:first])), first
         for measure in measures:
             if isinstance(measure, Distinct):
                 people = PeopleSet()

@@ -69,6 +69,8 @@ def find(source: Source, now: dt.datetime, using: str = "default") -> int | None
             "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() s"
         )
         oldest_open, next_one = cursor.fetchone()
+        # Never back, whatever this machine's clock says: cells hold what lies before.
+        until = max(_floor(now, "minute"), before.found_until or _floor(now, "minute"))
         if before.watermark is None or before.watermark > next_one:  # the first look, or a restored database
             news = sql.SQL("TRUE")
         else:
@@ -84,20 +86,24 @@ def find(source: Source, now: dt.datetime, using: str = "default") -> int | None
                   FROM {table} WHERE {news} GROUP BY 1, 2
             ), marked AS (
                 INSERT INTO rollup_marks (source, grain, at) SELECT %(source)s, grain, at FROM found RETURNING 1
+            ), dates AS (
+                SELECT DISTINCT (at AT TIME ZONE 'UTC')::date AS date FROM found
             ), noted AS (
-                INSERT INTO rollup_days (source, date)
-                SELECT DISTINCT %(source)s, (at AT TIME ZONE 'UTC')::date FROM found
-                ON CONFLICT (source, date) DO UPDATE SET sealed_at = NULL
-                      WHERE rollup_days.sealed_at IS NOT NULL AND rollup_days.dropped_at IS NULL
+                INSERT INTO rollup_days (source, date) SELECT %(source)s, date FROM dates
+                ON CONFLICT (source, date) DO NOTHING
+            ), opened AS (
+                UPDATE rollup_days SET sealed_at = NULL FROM dates
+                 WHERE rollup_days.source = %(source)s AND rollup_days.date = dates.date
+                   AND sealed_at IS NOT NULL AND dropped_at IS NULL
             )
             SELECT count(*) FROM marked
             """).format(table=sql.Identifier(source.table), news=news),
-            {"source": source.table, "recent": minutes_from(now), "origin": ORIGIN},
+            {"source": source.table, "recent": minutes_from(max(now, until)), "origin": ORIGIN},
         )
         (count,) = cursor.fetchone()
         cursor.execute(
             "UPDATE rollup_sources SET watermark = %s, found_until = %s, found_at = %s WHERE name = %s",
-            [oldest_open, _floor(now, "minute"), now, source.table],
+            [oldest_open, until, now, source.table],
         )
         return int(count)
 
@@ -107,10 +113,12 @@ def advance(source: Source, now: dt.datetime, using: str = "default") -> int:
     returns how many marks were dealt with."""
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"rollups:{source.table}"])
+        # First of all, or a look for news that waits for a day of ours would hold what we come to last.
+        cursor.execute("SELECT FROM rollup_sources WHERE name = %s FOR UPDATE", [source.table])
         at = state.state(source.table, using)
         if at is None or at.found_until is None:
             return 0
-        until = at.found_until
+        until, now = at.found_until, max(now, at.found_until)
         first = _floor(min(at.filled_until or until, until), "day")
         marked = state.marks(source.table, first, until, using)
         for day in _days(first, until):
@@ -118,6 +126,7 @@ def advance(source: Source, now: dt.datetime, using: str = "default") -> int:
             if of_day:
                 _replace(source, day, of_day, until, now, using)
             state.set_filled(source.table, day.date(), now, using)
+        state.mark_rest(source.table, marked, until, using)
         state.forget(marked, using)
         for rollup in source.rollups:
             store.prune(rollup, "minute", minutes_from(now) - 2 * STEP["hour"], using)
@@ -135,6 +144,7 @@ def _fill_older(source: Source, now: dt.datetime, using: str) -> int:
         at = state.state(source.table, using)
         if not alone or at is None or at.filled_until is None:
             return 0
+        now = max(now, at.filled_until)
         first_live = _floor(at.filled_until, "day")
         day = state.newest_marked_day(source.table, first_live, using)
         if day is None:

@@ -94,8 +94,12 @@ class Histogram:
         if not count or smallest is None or largest is None:
             return
         mine = self.counts
-        for key, each in zip(keys or (), counts or (), strict=True):
-            mine[key] = mine.get(key, 0) + each
+        if mine:
+            known = mine.get
+            for key, each in zip(keys or (), counts or (), strict=True):
+                mine[key] = known(key, 0) + each
+        else:
+            mine.update(zip(keys or (), counts or (), strict=True))
         self._widen(count, total or 0, smallest, largest)
 
     def merge_in(self, other: Histogram) -> None:

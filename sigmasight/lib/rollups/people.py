@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-EXACT = 1024
+EXACT = 4096
 PLACES = 1 << 18
 _MASK = PLACES - 1
 _BYTES = PLACES // 8
@@ -59,6 +59,11 @@ class PeopleSet:
             self.add(struct.unpack(f"<{len(body) // 8}q", body))
         else:
             self._bits |= int.from_bytes(body, "little")
+
+    def merge_in(self, other: PeopleSet) -> None:
+        """Adds another set, which stays as it is."""
+        self._bits |= other._bits
+        self.add(other._hashes)
 
     def stored(self) -> bytes | None:
         """The set as a table stores it; None for nobody."""

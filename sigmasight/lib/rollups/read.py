@@ -14,8 +14,8 @@ from psycopg import sql
 from sigmasight.lib.rollups import state
 from sigmasight.lib.rollups.compute import STEP, Span, compute
 from sigmasight.lib.rollups.fill import minutes_from
-from sigmasight.lib.rollups.spec import GRAINS, Cell, Grain, Measure, Rollup, merge, named, nothing
-from sigmasight.lib.rollups.store import read_cell
+from sigmasight.lib.rollups.spec import GRAINS, Cell, Grain, Measure, Rollup, join, merge
+from sigmasight.lib.rollups.store import MOMENT, moment, reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Provenance:
 
     `as_of`: rows written until then are in, and of those after `filled_until` all that there are; None: all from raw
     rows, now. `cells` read by grain; `raw`: spans read from raw rows. `start`, `end`: the span covered; wider than
-    what was asked for where cells are all that is left of it (`is_widened`).
+    what was asked for where cells are all that is left of it (`is_widened`). `bucket`: the largest cells among them;
+    larger than what was asked for where nothing smaller is left.
     """
 
     start: dt.datetime
@@ -34,6 +35,7 @@ class Provenance:
     cells: Mapping[str, int] = field(default_factory=dict)
     raw: tuple[Span, ...] = ()
     is_widened: bool = False
+    bucket: Grain = "day"
 
     @property
     def in_words(self) -> str:
@@ -56,13 +58,19 @@ class Reading:
     provenance: Provenance
     names: tuple[str, ...]
 
-    def merged(self, by: Callable[[dt.datetime, tuple[str, ...]], Any]) -> dict[Any, dict[str, Any]]:
-        """The measures' values by name, for each value of `by(at, key)`."""
-        return merge(self.rollup, self.cells, by)
+    def merged(
+        self, by: Callable[[dt.datetime, tuple[str, ...]], Any], names: Iterable[str] | None = None
+    ) -> dict[Any, dict[str, Any]]:
+        """The measures' values by name, for each value of `by(at, key)`; `names`: only these measures."""
+        return merge(self.rollup, self.cells, by, self.names if names is None else names)
 
-    def total(self) -> Mapping[str, Any]:
+    def joined(self, groups: Iterable[Mapping[str, Any]], names: Iterable[str] | None = None) -> dict[str, Any]:
+        """Groups of `merged` as one; of nothing, what nothing comes to."""
+        return join(self.rollup, groups, self.names if names is None else names)
+
+    def total(self) -> dict[str, Any]:
         """The measures' values over everything."""
-        return self.merged(lambda at, key: None).get(None) or nothing(self.rollup, self.names)
+        return self.joined(self.merged(lambda at, key: None).values())
 
     def only(self, wanted: Callable[[tuple[str, ...]], bool]) -> Reading:
         """The part of it whose dimensions are wanted."""
@@ -80,19 +88,28 @@ def read(
     using: str = "default",
 ) -> Reading:
     """The cells of [start, end), none larger than `bucket`; `names`: only these measures; `where`: only cells whose
-    dimension has that value. At most three statements, whatever the span; cost grows with cells, not with rows."""
+    dimension has that value. Three statements, whatever the span (one more where a fill comes between); cost grows with
+    cells, not with rows."""
     measures = rollup.picked(names)
     picked = tuple(measure.name for measure in measures)
     where = dict(where or {})
+    start, end = start.astimezone(dt.UTC), end.astimezone(dt.UTC)
     before = state.state(rollup.raw_table, using) or state.NEVER
     if before.filled_until is None:
         cells = compute(rollup, [(start, end)], bucket, names=picked, where=where, using=using)
-        return Reading(rollup, cells, Provenance(start, end, None, None, raw=((start, end),)), picked)
+        return Reading(rollup, cells, Provenance(start, end, None, None, raw=((start, end),), bucket=bucket), picked)
     now = max(before.filled_until, dt.datetime.now(dt.UTC))
     start, end, is_widened = _widen(start, end, now)
-    wanted = plan(start, end, bucket, before.filled_until, minutes_from(before.as_of or before.filled_until))
-    found, after, unfilled = _fetch(rollup, measures, wanted.cells, where, start, end, using)
-    assert after.filled_until is not None
+    bucket = _left_of(bucket, start, now)
+    while True:
+        since = minutes_from(max(before.as_of or before.filled_until, before.filled_until))
+        wanted = plan(start, end, bucket, before.filled_until, since)
+        found, after, unfilled = _fetch(rollup, measures, wanted.cells, where, start, end, using)
+        if after.filled_until is None:
+            raise RuntimeError(f"{rollup.raw_table}: its fill state has gone while it was read")
+        if after.filled_until == before.filled_until:
+            break
+        before = after  # a fill came between: the plan was for less than there is now
     spans = [*wanted.raw, *unfilled]
     if end > after.filled_until:
         spans.append((max(start, after.filled_until), end))
@@ -101,7 +118,7 @@ def read(
     counts = {grain: sum(1 for each, _ in kept if each == grain) for grain in reversed(GRAINS)}
     cells = [cell for _, cell in kept]
     cells += compute(rollup, spans, bucket, names=picked, where=where, using=using)
-    told = Provenance(start, end, after.as_of, after.filled_until, counts, tuple(spans), is_widened)
+    told = Provenance(start, end, after.as_of, after.filled_until, counts, tuple(spans), is_widened, bucket)
     return Reading(rollup, cells, told, picked)
 
 
@@ -112,14 +129,15 @@ def read_raw(
     *,
     bucket: Grain = "day",
     names: Sequence[str] | None = None,
+    where: Mapping[str, Any] | None = None,
     also: sql.Composable,
     params: dict[str, Any],
     using: str = "default",
 ) -> Reading:
     """The same from raw rows alone, for what cells can't tell apart: `also`, a condition on the raw rows."""
     picked = tuple(measure.name for measure in rollup.picked(names))
-    cells = compute(rollup, [(start, end)], bucket, names=picked, also=also, params=params, using=using)
-    return Reading(rollup, cells, Provenance(start, end, None, None, raw=((start, end),)), picked)
+    cells = compute(rollup, [(start, end)], bucket, names=picked, where=where, also=also, params=params, using=using)
+    return Reading(rollup, cells, Provenance(start, end, None, None, raw=((start, end),), bucket=bucket), picked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,28 +208,37 @@ def _fetch(
     condition = sql.SQL(" OR ").join(pieces) if pieces else sql.SQL("FALSE")
     for name in where:
         condition = sql.SQL("({}) AND {} = {}").format(condition, sql.Identifier(name), sql.Placeholder(name))
-    columns = ("at", *rollup.dimensions, *(column for measure in measures for column in measure.columns))
+    columns = (*rollup.dimensions, *(column for measure in measures for column in measure.columns))
     with connections[using].cursor() as cursor:
         cursor.execute(
             sql.SQL("""
-            SELECT fill.filled_until, fill.as_of, fill.unfilled, grain, {columns}
-              FROM (SELECT filled_until, as_of, ARRAY(
+            SELECT fill.filled_until, fill.as_of, fill.unfilled, grain, {at}{columns}
+              FROM (SELECT {filled_until} AS filled_until, {as_of} AS as_of, ARRAY(
                         SELECT date FROM rollup_days WHERE source = %(source)s AND filled_at IS NULL
                            AND date BETWEEN %(first)s AND %(last)s
                            AND date < (filled_until AT TIME ZONE 'UTC')::date) AS unfilled
                       FROM rollup_sources WHERE name = %(source)s) AS fill
               LEFT JOIN {table} ON {condition}
-            """).format(columns=named(columns), table=sql.Identifier(rollup.table), condition=condition),
+            """).format(
+                at=MOMENT.format(sql.SQL("at")),
+                filled_until=MOMENT.format(sql.SQL("filled_until")),
+                as_of=MOMENT.format(sql.SQL("as_of")),
+                columns=sql.SQL("").join([sql.SQL(", {}").format(sql.Identifier(each)) for each in columns]),
+                table=sql.Identifier(rollup.table),
+                condition=condition,
+            ),
             values,
         )
         rows = cursor.fetchall()
     filled_until, as_of, unfilled_days = rows[0][:3]
-    cells = [(row[3], read_cell(rollup, measures, row[4:])) for row in rows if row[3] is not None]
+    read_cell = reader(rollup, measures, skip=4)
+    cells = [(row[3], read_cell(row)) for row in rows if row[3] is not None]
     unfilled = []
     for day in unfilled_days:
         midnight = dt.datetime.combine(day, dt.time.min, dt.UTC)
         unfilled.append((max(midnight, start), min(midnight + STEP["day"], end)))
-    return cells, state.FillState(filled_until, None, None, as_of), [each for each in unfilled if each[0] < each[1]]
+    told = state.FillState(moment(filled_until), None, None, moment(as_of))
+    return cells, told, [each for each in unfilled if each[0] < each[1]]
 
 
 def _widen(start: dt.datetime, end: dt.datetime, now: dt.datetime) -> tuple[dt.datetime, dt.datetime, bool]:
@@ -224,6 +251,14 @@ def _widen(start: dt.datetime, end: dt.datetime, now: dt.datetime) -> tuple[dt.d
     if end < raw_since:
         new_end = _ceil(end, "hour" if end >= hours_since else "day")
     return new_start, new_end, (new_start, new_end) != (start, end)
+
+
+def _left_of(bucket: Grain, start: dt.datetime, now: dt.datetime) -> Grain:
+    """The smallest cells not below `bucket` that a span from `start` on still has: minutes come from raw rows."""
+    today = _floor(now, "day")
+    if bucket == "minute" and start < today - settings.RETENTION_DAYS * STEP["day"]:
+        bucket = "hour"
+    return "day" if bucket == "hour" and start < today - settings.ROLLUP_HOUR_DAYS * STEP["day"] else bucket
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:

@@ -38,6 +38,10 @@ class Measure(Protocol):
         """`value` with a cell's columns added; may change `value` itself."""
         ...
 
+    def joined(self, value: Any, other: Any) -> Any:
+        """Two values as one; may change the first, never the other."""
+        ...
+
     def stored(self, value: Any) -> tuple[Any, ...]:
         """The columns that hold the value."""
         ...
@@ -60,6 +64,9 @@ class Sum:
     def merged(self, value: int, columns: Sequence[Any]) -> int:
         return value + (columns[0] or 0)
 
+    def joined(self, value: int, other: int) -> int:
+        return value + other
+
     def stored(self, value: int) -> tuple[Any, ...]:
         return (value,)
 
@@ -71,7 +78,7 @@ def count(name: str, where: str = "TRUE") -> Sum:
 
 def total(name: str, column: str) -> Sum:
     """The sum of a column; NULL adds nothing."""
-    return Sum(name, f"COALESCE(sum({column}), 0)")
+    return Sum(name, f"COALESCE(sum({column}), 0)::bigint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,9 @@ class Latest:
             return value
         return tuple(columns)
 
+    def joined(self, value: tuple[Any, ...] | None, other: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        return value if other is None else self.merged(value, other)
+
     def stored(self, value: tuple[Any, ...] | None) -> tuple[Any, ...]:
         return value if value is not None else (None,) * len(self.columns)
 
@@ -119,6 +129,10 @@ class Distribution:
 
     def merged(self, value: Histogram, columns: Sequence[Any]) -> Histogram:
         value.merge(*columns)
+        return value
+
+    def joined(self, value: Histogram, other: Histogram) -> Histogram:
+        value.merge_in(other)
         return value
 
     def stored(self, value: Histogram) -> tuple[Any, ...]:
@@ -143,6 +157,10 @@ class Distinct:
         value.merge(columns[0])
         return value
 
+    def joined(self, value: PeopleSet, other: PeopleSet) -> PeopleSet:
+        value.merge_in(other)
+        return value
+
     def stored(self, value: PeopleSet) -> tuple[Any, ...]:
         return (value.stored(),)
 
@@ -153,7 +171,7 @@ class Rollup:
 
     `source` is a SELECT whose rows have a column `at` (when), the dimensions, and what the measures refer to; it holds
     the placeholders `{within}` (the raw rows' span) and may be asked for a part of them only (`{also}`).
-    `once`: the source is worth reading once into memory, as its rows are expensive to make.
+    The first measure counts the source's rows. `once`: the source is worth reading once into memory, as its rows are expensive to make.
     """
 
     name: str
@@ -195,19 +213,35 @@ class Cell:
 
 
 Key = Callable[[dt.datetime, tuple[str, ...]], Any]
+Groups = dict[Any, dict[str, Any]]
 
 
-def merge(rollup: Rollup, cells: Iterable[Cell], by: Key) -> dict[Any, dict[str, Any]]:
-    """Cells merged into groups: for each value of `by(at, key)`, the measures' merged values by name. The cells' own
-    values are left as they are."""
-    groups: dict[Any, dict[str, Any]] = {}
+def merge(rollup: Rollup, cells: Iterable[Cell], by: Key, names: Iterable[str] | None = None) -> Groups:
+    """Cells merged into groups: for each value of `by(at, key)`, the measures' merged values by name; `names`: only
+    these. The cells' own values are left as they are."""
+    measures = [(each.name, each.empty, each.merged) for each in rollup.picked(names)]
+    groups: Groups = {}
     for cell in cells:
-        group = groups.setdefault(by(cell.at, cell.key), {})
-        for measure in rollup.measures:
-            if measure.name in cell.values:
-                before = group[measure.name] if measure.name in group else measure.empty()
-                group[measure.name] = measure.merged(before, cell.values[measure.name])
+        name = by(cell.at, cell.key)
+        values = cell.values
+        group = groups.get(name)
+        if group is None:
+            group = groups[name] = {each: empty() for each, empty, _ in measures if each in values}
+        for each, _, merged in measures:
+            if (columns := values.get(each)) is not None:
+                group[each] = merged(group[each], columns)
     return groups
+
+
+def join(rollup: Rollup, groups: Iterable[Mapping[str, Any]], names: Iterable[str] | None = None) -> dict[str, Any]:
+    """Merged groups as one: what `merge` would have given for all their cells together."""
+    measures = rollup.picked(names)
+    joined = {each.name: each.empty() for each in measures}
+    for group in groups:
+        for measure in measures:
+            if measure.name in group:
+                joined[measure.name] = measure.joined(joined[measure.name], group[measure.name])
+    return joined
 
 
 def nothing(rollup: Rollup, names: Iterable[str] | None = None) -> Mapping[str, Any]:

@@ -60,6 +60,23 @@ def forget(done: list[Mark], using: str) -> None:
         cursor.execute("DELETE FROM rollup_marks WHERE id = ANY(%s)", [[mark.id for mark in done]])
 
 
+def mark_rest(source: str, done: list[Mark], until: dt.datetime, using: str) -> None:
+    """Of hours that were dealt with up to `until`, marks the minutes from there on that have rows: an UPDATE that moved
+    one there marked its hour, and that mark is about to go."""
+    hour = max((mark.at for mark in done if mark.grain == "hour"), default=None)
+    if hour is None or hour + dt.timedelta(hours=1) <= until:
+        return
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            sql.SQL("""
+            INSERT INTO rollup_marks (source, grain, at)
+            SELECT DISTINCT %s, 'minute', date_trunc('minute', created_at) FROM {}
+             WHERE created_at >= %s AND created_at < %s
+            """).format(sql.Identifier(source)),
+            [source, until, hour + dt.timedelta(hours=1)],
+        )
+
+
 def newest_marked_day(source: str, before: dt.datetime, using: str) -> dt.datetime | None:
     """The newest day with a mark before a moment, as its midnight."""
     with connections[using].cursor() as cursor:
