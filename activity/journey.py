@@ -29,7 +29,7 @@ SCANNED = 20_000
 # How many identified events may lie between an event without a user and the one that says whose it is.
 REACH = 1_000
 # Whose answers a rating may be on: those of this many conversations, and no more answers than this.
-CONVERSATIONS, ANSWERS = 500, 5_000
+CONVERSATIONS, ANSWERS = 200, 2_000
 # How many of a person's first events are looked through for a sign-in.
 FIRST_EVENTS = 1_000
 DATA_SHOWN, DATA_CHARACTERS = 3, 60

@@ -86,7 +86,8 @@ class Scope:
 
 
 def candidates(words: Words, scope: Scope, before: Cursor | None) -> list[Candidate]:
-    """The newest messages, at most CANDIDATES and one more to tell that there are, that come after `before` and match as far as the index can say.
+    """The newest messages that come after `before` and match as far as the index can say, at most CANDIDATES and one
+    more, which tells that there are more.
 
     Raises OperationalError, caused by QueryCanceled, where it takes STATEMENT_TIMEOUT.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import NamedTuple
 
 # Marks that no honest text holds, and no other comes so far: PostgreSQL sets them round each word it finds.
@@ -80,8 +81,7 @@ def _fragment(text: str, hits: list[_Hit]) -> tuple[int, int]:
     for number, first in enumerate(weighed):
         together = [hit for hit in weighed[number : number + WIDTH] if hit.end <= first.start + WIDTH - LEAD]
         beside = sum(
-            after.start - before.end <= 1 and after.word != before.word
-            for before, after in zip(together, together[1:], strict=False)
+            after.start - before.end <= 1 and after.word != before.word for before, after in pairwise(together)
         )
         score = (len({hit.word for hit in together}), beside, len(together))
         if score > best:

@@ -34,7 +34,9 @@ class Query:
     days: Literal["24h", "30d"] = "30d"
 
     def params(self, until: dt.datetime) -> dict[str, Any]:
-        return period(until, self.days).sql()
+        from metrics.ai import LATENCY_EDGES
+
+        return {**period(until, self.days).sql(), "edges": list(LATENCY_EDGES)}
 
     def differs(self, ours: Any, theirs: Rows) -> str:
         """How our answer differs from the bare statement's; "" where they agree."""
@@ -113,7 +115,7 @@ _ERRORS = f"""
       FROM ai_request_metrics WHERE {_IN} AND error_type IS NOT NULL GROUP BY 1, 2
 """
 _HISTOGRAM = f"""
-    SELECT width_bucket(total_latency_ms, %(edges)s::int[]), count(*)
+    SELECT width_bucket(total_latency_ms, %(edges)s::int[])::text, count(*)
       FROM ai_request_metrics WHERE {_IN} AND {_OK} AND total_latency_ms IS NOT NULL GROUP BY 1
 """
 _ACTIVE = (
@@ -197,13 +199,7 @@ def _page(path: str) -> Callable[[dt.datetime], Any]:
 
 
 def _bins(bins: Any) -> Rows:
-    return [(float(place), each.count) for place, each in enumerate(bins) if each.count]
-
-
-def _edges() -> list[int]:
-    from metrics.ai import LATENCY_EDGES
-
-    return list(LATENCY_EDGES)
+    return [(str(place), each.count) for place, each in enumerate(bins) if each.count]
 
 
 def _filtered(condition: str) -> tuple[str, ...]:
@@ -256,7 +252,7 @@ def registry() -> Sequence[Query]:
             lambda found: [(each.error_type, each.model, each.times, each.people, each.last_at) for each in found],
             (_ERRORS,),
         ),
-        Query("Latency histogram", "other", _ai("latency_histogram"), None, (_HISTOGRAM,)),
+        Query("Latency histogram", "other", _ai("latency_histogram"), _bins, (_HISTOGRAM,)),
         Query(
             "AI summary, one model",
             "percentiles",

@@ -34,78 +34,14 @@ PLANTED = {
     "A portfolio dividend policy helps.": 0.0002,
     "Zeolite is a mineral.": 0.00002,
 }
-_USUAL = [
-    "beta",
-    "stock",
-    "market",
-    "risk",
-    "index",
-    "fund",
-    "return",
-    "growth",
-    "value",
-    "sector",
-    "bond",
-    "yield",
-    "cash",
-    "share",
-    "price",
-    "factor",
-    "exposure",
-    "allocation",
-    "benchmark",
-    "earnings",
-    "quarter",
-    "income",
-    "tax",
-    "account",
-    "holding",
-    "position",
-    "weight",
-    "correlation",
-    "hedge",
-    "option",
-    "future",
-    "currency",
-    "inflation",
-    "rate",
-    "credit",
-    "spread",
-    "duration",
-    "momentum",
-    "quality",
-    "size",
-    "drawdown",
-    "scenario",
-    "stress",
-    "analysis",
-]
-_LINKS = [
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "a",
-    "is",
-    "that",
-    "for",
-    "it",
-    "with",
-    "as",
-    "on",
-    "be",
-    "at",
-    "by",
-    "this",
-    "are",
-    "from",
-    "or",
-    "your",
-    "have",
-    "an",
-    "not",
-]
+_USUAL = tuple(
+    """
+    beta stock market risk index fund return growth value sector bond yield cash share price factor exposure
+    allocation benchmark earnings quarter income tax account holding position weight correlation hedge option future
+    currency inflation rate credit spread duration momentum quality size drawdown scenario stress analysis
+    """.split()  # noqa: SIM905
+)
+_LINKS = tuple("the of and to in a is that for it with as on be at by this are from or your have an not".split())  # noqa: SIM905
 
 
 def texts(seed: int = 7) -> Iterator[tuple[str, str]]:

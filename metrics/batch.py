@@ -1,4 +1,7 @@
-"""Batch runs: the last ones, and how they compare with what is usual."""
+"""The calculation engine's runs: the last ones, and how they compare with what is usual.
+
+This product's own jobs stand in the same table (`metrics.jobs`); they are left out here.
+"""
 
 from __future__ import annotations
 
@@ -73,15 +76,15 @@ def count_errors(summary: Any) -> int:
 
 def recent(limit: int = 8) -> list[RunFigures]:
     """The newest runs, going ones too."""
-    return [read_run(run) for run in BatchRun.objects.newest_first().defer("activity_log")[:limit]]
+    return [read_run(run) for run in BatchRun.objects.of_engine().newest_first().defer("activity_log")[:limit]]
 
 
 def last_batch(before: dt.datetime | None = None, compared_with: int = 13) -> LastBatch | None:
     """The last nightly run that ended (by `before`), held against those before it; None where there was none."""
-    runs = BatchRun.objects.filter(completed_at__isnull=False, triggered_by__in=NIGHTLY).defer("activity_log")
+    runs = BatchRun.objects.of_engine().filter(completed_at__isnull=False, triggered_by__in=NIGHTLY)
     if before is not None:
         runs = runs.filter(started_at__lt=before)
-    found = [read_run(run) for run in runs.newest_first()[: compared_with + 1]]
+    found = [read_run(run) for run in runs.defer("activity_log").newest_first()[: compared_with + 1]]
     if not found:
         return None
     last, *earlier = found
@@ -98,5 +101,5 @@ def last_batch(before: dt.datetime | None = None, compared_with: int = 13) -> La
 
 def state_at(moment: dt.datetime) -> RunFigures | None:
     """The newest run that had started by then: the data an answer at that moment rested on."""
-    run = BatchRun.objects.filter(started_at__lte=moment).defer("activity_log").newest_first().first()
+    run = BatchRun.objects.of_engine().filter(started_at__lte=moment).defer("activity_log").newest_first().first()
     return read_run(run) if run else None

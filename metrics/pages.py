@@ -16,6 +16,7 @@ from sigmasight.lib.cards import Card, card
 from sigmasight.lib.charts import Bin, Chart, Reference, Series, bar_chart, histogram, line_chart
 from sigmasight.lib.format import COUNT, MS, SHARE, TOKENS, Quantity, age, milliseconds
 from sigmasight.lib.periods import Period, is_covered
+from sigmasight.lib.rollups.people import People
 
 ERROR_TYPES_DRAWN = 4
 LEAST_MEASURED = 20
@@ -105,6 +106,7 @@ def request_cards(window: Window) -> list[Card]:
             first_before.p50 if first_before else None,
             unit=MS,
             sub="p50",
+            exactness=f"± {now.first_token.error_bound:.0%}",
             href=to("latency"),
             values=window.series("first_p50"),
             earlier=window.previous("first_p50"),
@@ -121,8 +123,21 @@ def request_cards(window: Window) -> list[Card]:
             earlier=window.previous("input_tokens"),
             **shared,
         ),
-        card("People", now.people, was("people"), sub="who asked", href=to("models"), **shared),
+        card(
+            "People",
+            now.people,
+            was("people"),
+            sub="who asked",
+            exactness=bound_of(now.who),
+            href=to("models"),
+            **shared,
+        ),
     ]
+
+
+def bound_of(people: People) -> str:
+    """How exact a number of people is: "exact", "± 0.4 %"."""
+    return "exact" if people.is_exact else f"± {100 * people.error_bound:.1f} %"
 
 
 def comparable(before: Percentiles | None) -> Percentiles | None:

@@ -11,13 +11,13 @@ TOKENS = "COALESCE(total_tokens, input_tokens::bigint + output_tokens, input_tok
 CALLS = """CASE WHEN jsonb_typeof(tool_calls) = 'array' THEN tool_calls
                  WHEN jsonb_typeof(tool_calls -> 'tools') = 'array' THEN tool_calls -> 'tools' END"""
 # As `metrics.toolcalls` reads them: a name is a string with something in it.
-_CALL_NAME_TEMPLATE = """left(COALESCE(
+_NAMED = """left(COALESCE(
     CASE WHEN jsonb_typeof(call) = 'string' THEN NULLIF(call #>> '{{}}', '') END,
     CASE WHEN jsonb_typeof(call -> 'name') = 'string' THEN NULLIF(call ->> 'name', '') END,
     CASE WHEN jsonb_typeof(call -> 'function' -> 'name') = 'string'
          THEN NULLIF(call -> 'function' ->> 'name', '') END,
     'unnamed'), 100)"""
-CALL_NAME = _CALL_NAME_TEMPLATE.replace("{{}}", "{}")
+CALL_NAME = _NAMED.replace("{{}}", "{}")
 _MONTH_MS = 30 * 86_400_000
 
 
@@ -90,12 +90,12 @@ TOOLS = Rollup(
                CASE WHEN is_first THEN uuid_hash_extended(user_id, 0) END AS person
           FROM (SELECT created_at AS at, id, model, COALESCE(error_type, '') AS error_type,
                        left(error_message, 1000) AS error_message,
-                       conversation_id, {_CALL_NAME_TEMPLATE} AS tool,
+                       conversation_id, {_NAMED} AS tool,
                        COALESCE(call -> 'error', 'null') NOT IN ('null', 'false', '0', '""', '{{{{}}}}', '[]')
                            AS call_failed,
                        COALESCE({_took("duration_ms")}, {_took("latency_ms")}, {_took("ms")}) AS took,
                        row_number() OVER (
-                           PARTITION BY created_at, id, {_CALL_NAME_TEMPLATE} ORDER BY place) = 1 AS is_first,
+                           PARTITION BY created_at, id, {_NAMED} ORDER BY place) = 1 AS is_first,
                        input_tokens, output_tokens, cached_tokens, {TOKENS} AS tokens,
                        total_latency_ms, first_token_ms, user_id
                   FROM (SELECT *, {CALLS} AS calls FROM ai_request_metrics

@@ -75,6 +75,7 @@ def prepare(alias: str, now: dt.datetime, left_out: Collection[str] = ()) -> Ado
             adoption.state = State.EMPTY
             return adoption
         apps = target.make(alias)
+        target.use_functions_of(cursor, adoption.schema)
         recorded = _recorded_apps(cursor, there)
         # An app that has migrations recorded is `migrate`'s: its tables are ours already.
         wanted = {

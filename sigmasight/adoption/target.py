@@ -14,7 +14,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
-from sigmasight.adoption.names import TARGET_SCHEMA, qualified, quote
+from sigmasight.adoption.catalog import functions
+from sigmasight.adoption.names import TARGET_SCHEMA, qualified, quote, rehomed
 from sigmasight.lib.migrating import only_its_own
 
 MARK = "made by manage.py adopt; may be dropped whenever it does not run"
@@ -74,6 +75,30 @@ def make(alias: str) -> dict[str, str]:
             executor = MigrationExecutor(connection, note)
             executor.migrate(executor.loader.graph.leaf_nodes())
     return owners
+
+
+def use_functions_of(cursor: Any, schema: str) -> None:
+    """Lets the target's triggers call the functions that an earlier run has carried over to `schema`, instead of the
+    target's own, which go: what is carried over later must not hang on them."""
+    theirs = functions(cursor, schema)
+    for signature, body in functions(cursor, TARGET_SCHEMA).items():
+        if theirs.get(signature) != body:
+            continue
+        name = f"{TARGET_SCHEMA}.{signature}"
+        cursor.execute(
+            """
+            SELECT tgname, tgrelid::regclass::text, pg_get_triggerdef(oid), tgenabled::text FROM pg_trigger
+             WHERE tgfoid = %s::regprocedure AND NOT tgisinternal AND tgparentid = 0
+            """,
+            [name],
+        )
+        for trigger, table, definition, enabled in cursor.fetchall():
+            cursor.execute(f"DROP TRIGGER {quote(trigger)} ON {table}")
+            head, call, tail = definition.rpartition(" EXECUTE FUNCTION ")
+            cursor.execute(head + call + rehomed(tail, schema))
+            if enabled == "A":
+                cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {quote(trigger)}")
+        cursor.execute(f"DROP FUNCTION {name}")
 
 
 def drop(cursor: Any) -> None:

@@ -31,7 +31,7 @@ def json_array(**options: Any) -> models.JSONField[Any, Any]:
 
 
 def transaction_number() -> models.BigIntegerField[Any, Any]:
-    """The number of the transaction that wrote the row; NULL: it was there before this product. See `lib.rollups.fill`."""
+    """The number of the transaction that wrote the row (see `lib.rollups.fill`); NULL: it was there before us."""
     number = Cast(
         Cast(models.Func(function="pg_current_xact_id", output_field=models.TextField()), models.TextField()),
         models.BigIntegerField(),

@@ -70,8 +70,8 @@ def ensure_days(table: str, days: Iterable[dt.date], using: str = "default") -> 
     """Makes the day partitions of `table` that are missing, and returns their days.
 
     Days already covered by any partition that holds rows are left alone. A hole that a detached partition left is
-    closed, even where no day is missing, and a concurrent detach that somebody broke off is finished. Safe to run in several processes at once (they take turns), and again after
-    being killed anywhere.
+    closed, even where no day is missing, and a concurrent detach that somebody broke off is finished. Safe to run in
+    several processes at once (they take turns), and again after being killed anywhere.
 
     Raises `django.db.OperationalError` where the table is locked for longer than LOCK_TIMEOUT.
     """
@@ -236,8 +236,9 @@ def _free_name(cursor: BaseDatabaseWrapper.CursorWrapper, name: str) -> str:  # 
     """The name, or another where a table has it that was detached by hand."""
     free, number = name, 1
     while True:
-        cursor.execute("SELECT to_regclass(%s)", [free])
-        if cursor.fetchone()[0] is None:
+        # Compared as text: as a name it would be cut to what PostgreSQL allows.
+        cursor.execute("SELECT FROM pg_class WHERE relname = %s::text AND pg_table_is_visible(oid)", [free])
+        if cursor.fetchone() is None:
             return free
         number += 1
         free = f"{name}_{number}"

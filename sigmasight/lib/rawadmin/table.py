@@ -198,7 +198,7 @@ class RawTable(Columns, Base):
         for field in self.model._meta.concrete_fields:
             if field.attname in self.hidden:
                 continue
-            if may and field.attname not in fixed:
+            if may and field.editable and field.attname not in fixed:
                 fields.append(field.name)
             elif obj is not None:
                 fields.append(f"show_{field.attname}")

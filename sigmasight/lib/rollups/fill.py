@@ -65,8 +65,13 @@ def find(source: Source, now: dt.datetime, using: str = "default") -> int | None
         before = state.state(source.table, using, lock=True)
         if before is None:
             return None
+        # Our own number is above all: where a caller's transaction wrote rows, they are news too.
         cursor.execute(
-            "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() s"
+            """
+            SELECT pg_snapshot_xmin(s)::text::bigint,
+                   GREATEST(pg_snapshot_xmax(s)::text::bigint, pg_current_xact_id()::text::bigint + 1)
+              FROM pg_current_snapshot() s
+            """
         )
         oldest_open, next_one = cursor.fetchone()
         # Never back, whatever this machine's clock says: cells hold what lies before.

@@ -37,9 +37,7 @@ def folded(rollup: Rollup, measures: Sequence[Measure], cells: list[Cell], weigh
     joined: dict[tuple[dt.datetime, tuple[str, ...]], list[Cell]] = defaultdict(list)
     for cell in cells:
         if cell.at in crowded:
-            key = tuple(
-                value if value in own else OTHER for value, own in zip(cell.key, kept[cell.at], strict=True)
-            )
+            key = tuple(value if value in own else OTHER for value, own in zip(cell.key, kept[cell.at], strict=True))
             joined[cell.at, key].append(cell)
         else:
             plain.append(cell)

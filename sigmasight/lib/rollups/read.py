@@ -39,14 +39,15 @@ class Provenance:
 
     @property
     def in_words(self) -> str:
-        """For a page's small print: "29 days, 11 hours, raw rows of 1 min"."""
-        parts = [f"{count:,} {grain} cells" for grain, count in self.cells.items() if count]
-        length = sum(((end - start) for start, end in self.raw), dt.timedelta())
-        if length:
-            minutes = length.total_seconds() / 60
-            shown = f"{minutes:,.0f} min" if minutes < 180 else f"{minutes / 60:,.0f} h"
-            parts.append(f"raw rows of {shown}" if minutes >= 1 else "raw rows of the last minute")
-        return ", ".join(parts) or "no rows"
+        """For a page's small print: "421 daily figures and the raw rows of 2 min"."""
+        words = {"day": "daily", "hour": "hourly", "minute": "minutely"}
+        cells = [f"{count:,} {words[grain]}" for grain, count in self.cells.items() if count]
+        parts = [" and ".join(cells) + " figures"] if cells else []
+        seconds = sum((end - start).total_seconds() for start, end in self.raw)
+        if seconds:
+            length = f"{seconds / 3600:,.0f} h" if seconds > 3 * 3600 else f"{max(1, seconds // 60):,.0f} min"
+            parts.append(f"the raw rows of {length}")
+        return " and ".join(parts) or "no rows"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from django.db import Error, OperationalError, connections, router
 
 from sigmasight.adoption import target
 from sigmasight.adoption.adopting import Adoption, State, carry_out, in_quarantine, prepare
+from sigmasight.adoption.names import TARGET_SCHEMA
 from sigmasight.adoption.running import Runner, StoppedError, end_turn, take_turn
 from sigmasight.adoption.target import TargetError
 
@@ -58,27 +59,39 @@ class Command(BaseCommand):
                     end_turn(alias)
 
     def _adopt(self, aliases: list[str], options: dict[str, Any]) -> None:
-        now = dt.datetime.now(dt.UTC)
-        adoptions: list[Adoption] = []
         try:
-            adoptions += (prepare(alias, now, options["leave_out"]) for alias in aliases)
+            self._prepare_and_adopt(aliases, options)
+        finally:
+            # Not where the process is killed; then the next run takes them away.
+            for alias in aliases:
+                self._clean(alias)
+
+    def _prepare_and_adopt(self, aliases: list[str], options: dict[str, Any]) -> None:
+        now = dt.datetime.now(dt.UTC)
+        adoptions = [prepare(alias, now, options["leave_out"]) for alias in aliases]
+        for adoption in adoptions:
+            self._introduce(adoption)
+        if options["dry_run"]:
             for adoption in adoptions:
-                self._introduce(adoption)
-            if options["dry_run"]:
-                for adoption in adoptions:
-                    self._list(adoption)
-            self._refuse(adoptions)
-            if options["dry_run"]:
-                self.stdout.write("Nothing was changed.")
-                return
-            self._begun = True
-            for adoption in adoptions:
-                if adoption.state is State.TO_ADOPT:
-                    self._carry_out(adoption, options)
-        except Exception:
-            _clean(aliases)
-            raise
-        _clean(aliases)
+                self._list(adoption)
+        self._refuse(adoptions)
+        if options["dry_run"]:
+            self.stdout.write("Nothing was changed.")
+            return
+        self._begun = True
+        for adoption in adoptions:
+            if adoption.state is State.TO_ADOPT:
+                self._carry_out(adoption, options)
+
+    def _clean(self, alias: str) -> None:
+        """Takes the target schema away, if the database still answers."""
+        try:
+            with connections[alias].cursor() as cursor:
+                target.drop(cursor)
+        except (Error, TargetError) as error:
+            self.stderr.write(
+                f"{_name(alias)}: the schema {TARGET_SCHEMA} is still there: {' '.join(str(error).split())}"
+            )
 
     def _introduce(self, adoption: Adoption) -> None:
         where = f"{_name(adoption.alias)}: "
@@ -147,13 +160,3 @@ def _lives_in(alias: str) -> bool:
 
 def _name(alias: str) -> str:
     return f"{connections[alias].settings_dict['NAME']} ({alias})"
-
-
-def _clean(aliases: list[str]) -> None:
-    """Takes the target schemas away, where their databases still answer."""
-    for alias in aliases:
-        try:
-            with connections[alias].cursor() as cursor:
-                target.drop(cursor)
-        except (Error, TargetError):
-            continue

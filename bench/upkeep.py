@@ -1,0 +1,4 @@
+from dataclasses import dataclass
+@dataclass
+class Measured:
+    what: str
