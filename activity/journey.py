@@ -25,7 +25,7 @@ from sigmasight.lib.partitions import partitions
 from sigmasight.lib.timeline import LATEST, Entry, Found, Look, Milestone, Ref, Source
 
 # How many of a person's events are looked through for errors at a time, as most are none.
-SCANNED = 20_000
+SCANNED = 5_000
 # How many identified events may lie between an event without a user and the one that says whose it is.
 REACH = 1_000
 # Whose answers a rating may be on: those of this many conversations, and no more answers than this.

@@ -6,10 +6,10 @@ import datetime as dt
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from metrics.models import BatchRun
 from metrics.querysets import OWN_RUNS
@@ -148,7 +148,8 @@ def running(
             raise
         job.end()
     finally:
-        with connection.cursor() as cursor:
+        # A connection that broke took the lock along.
+        with suppress(DatabaseError, InterfaceError), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock(hashtext(%s))", [key])
 
 

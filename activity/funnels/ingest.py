@@ -299,12 +299,12 @@ def _note_people(cursor: Cursor) -> None:
                     ORDER BY e.id DESC LIMIT 1) error_of ON is_error
              WHERE is_first OR is_last OR is_error
         ), better AS (
-            SELECT f.*, p.first_at AS was_first, p.first_id AS was_first_id, p.error_at AS was_error,
-                   p.user_id IS NULL OR (f.first_at, f.first_id) < (p.first_at, p.first_id) AS takes_first,
+            SELECT f.*, p.user_id IS NULL OR (f.first_at, f.first_id) < (p.first_at, p.first_id) AS takes_first,
                    p.user_id IS NULL OR (f.last_at, f.last_id) > (p.last_at, p.last_id) AS takes_last,
                    f.error_at IS NOT NULL
                        AND (p.error_at IS NULL OR (f.error_at, f.error_id) > (p.error_at, p.error_id)) AS takes_error
               FROM found f LEFT JOIN funnel_people p USING (user_id)
+             WHERE p.user_id IS NOT NULL OR (f.first_at IS NOT NULL AND f.last_at IS NOT NULL)
         ), kept AS (
             INSERT INTO funnel_people AS old
             SELECT b.user_id,
