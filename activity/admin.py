@@ -18,6 +18,7 @@ from activity.models import (
     User,
     message_search_vector,
 )
+from activity.rollup_models import ActiveRollup, EventRollup, RollupDay, RollupMark, RollupSource
 from sigmasight.lib.rawadmin import (
     PartitionedRawTable,
     RawTable,
@@ -189,6 +190,50 @@ class QuarantinedRowTable(RawTable):
     addable = False
 
 
+class KeptTable(RawTable):
+    """What only the product itself writes: to look at."""
+
+    addable = editable = deletable = bulk_delete = False
+
+
+class CellTable(KeptTable):
+    """Cells of a roll-up. What holds people and distributions is for programs to read."""
+
+    ordering = ["-grain", "-at", "-id"]
+    list_filter = [choices("grain", [(grain, grain) for grain in ("minute", "hour", "day")])]
+    hidden = ("people", "users")
+
+
+class EventRollupTable(CellTable):
+    about = "Events by type and error code, in cells of a minute, an hour or a day. Made of the raw rows."
+    columns = ("at", "grain", "event_type", "error_code", "events", "last_at")
+
+
+class ActiveRollupTable(CellTable):
+    about = "All events and who was active, in cells of a minute, an hour or a day. Made of the raw rows."
+    columns = ("at", "grain", "events", "last_at")
+
+
+class RollupSourceTable(KeptTable):
+    about = "How far the roll-ups of each raw table are filled: cells hold the rows before “filled until”."
+    columns = ("name", "filled_until", "as_of", "found_at", "watermark")
+    ordering = ["name"]
+
+
+class RollupDayTable(KeptTable):
+    about = "Each day of a raw table: whether its cells are filled, agree with the raw rows, and are all that is left."
+    columns = ("date", "source", "filled_at", "sealed_at", "raw_rows", "dropped_at")
+    sortable = ("date",)
+    ordering = ["-date", "-id"]
+    date_hierarchy = "date"
+
+
+class RollupMarkTable(KeptTable):
+    about = "Minutes and hours whose cells wait to be computed anew."
+    columns = ("at", "grain", "source", "marked_at")
+    ordering = ["-at", "-id"]
+
+
 RAW_TABLES: Mapping[type[Model], type[RawTable]] = {
     User: UserTable,
     Portfolio: PortfolioTable,
@@ -196,4 +241,9 @@ RAW_TABLES: Mapping[type[Model], type[RawTable]] = {
     Message: MessageTable,
     Event: EventTable,
     QuarantinedRow: QuarantinedRowTable,
+    EventRollup: EventRollupTable,
+    ActiveRollup: ActiveRollupTable,
+    RollupSource: RollupSourceTable,
+    RollupDay: RollupDayTable,
+    RollupMark: RollupMarkTable,
 }

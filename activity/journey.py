@@ -29,7 +29,7 @@ SCANNED = 5_000
 # How many identified events may lie between an event without a user and the one that says whose it is.
 REACH = 1_000
 # Whose answers a rating may be on: those of this many conversations, and no more answers than this.
-CONVERSATIONS, ANSWERS = 200, 2_000
+CONVERSATIONS, ANSWERS = 200, 1_000
 # How many of a person's first events are looked through for a sign-in.
 FIRST_EVENTS = 1_000
 DATA_SHOWN, DATA_CHARACTERS = 3, 60
@@ -221,19 +221,26 @@ class Answers:
     edge: dt.datetime | None
 
 
-def answers(user_id: UUID, *, before: dt.datetime | None = None) -> Answers:
-    """The newest answers a person had got before a moment, or, with none, their first: of up to CONVERSATIONS
-    conversations, and up to ANSWERS of them."""
+def answers(user_id: UUID, *, before: dt.datetime | None = None, slack: dt.timedelta = dt.timedelta()) -> Answers:
+    """The newest answers a person had got by a moment, or, with none, their first: of up to CONVERSATIONS
+    conversations, and up to ANSWERS of them; and those of the `slack` after it, for clocks that differ."""
     order = "-created_at" if before else "created_at"
     until = before or LATEST
     begun = Conversation.objects.filter(user_id=user_id, created_at__lte=until).order_by(order)[:CONVERSATIONS]
     starts = dict(begun.values_list("pk", "created_at"))
-    said = Message.objects.answers().filter(conversation_id__in=list(starts), created_at__lte=until).order_by(order)
-    rows = list(said.values_list("pk", "conversation_id", "created_at")[:ANSWERS]) if starts else []
+    if not starts:
+        return Answers({}, None)
+    said = Message.objects.answers().filter(conversation_id__in=list(starts))
+    shown = said.filter(created_at__lte=until).order_by(order).values_list("pk", "conversation_id", "created_at")
+    rows = list(shown[:ANSWERS])
     edges = [list(starts.values())[-1]] if len(starts) == CONVERSATIONS else []
     edges += [rows[-1][2]] if len(rows) == ANSWERS else []
     edge = (max(edges) if before else min(edges)) if edges else None
-    return Answers({pk: thread for pk, thread, _ in rows}, edge)
+    known = {pk: thread for pk, thread, _ in rows}
+    if until < LATEST - slack:
+        soon = said.filter(created_at__gt=until, created_at__lte=until + slack).order_by("created_at")
+        known |= dict(soon.values_list("pk", "conversation_id")[:ANSWERS])
+    return Answers(known, edge)
 
 
 def milestones(user_id: UUID, user: User | None) -> list[Milestone]:

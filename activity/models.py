@@ -12,8 +12,13 @@ from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models.functions import Left
 
-from activity import rollup_models as rollup_models
+from activity import funnel_models as funnel_models
 from activity.querysets import ConversationQuerySet, EventQuerySet, MessageQuerySet, UserQuerySet
+from activity.rollup_models import ActiveRollup as ActiveRollup
+from activity.rollup_models import EventRollup as EventRollup
+from activity.rollup_models import RollupDay as RollupDay
+from activity.rollup_models import RollupMark as RollupMark
+from activity.rollup_models import RollupSource as RollupSource
 from sigmasight.lib.dbfields import created_now, json_object, transaction_number, uuid_pk
 from sigmasight.lib.partitioned import PartitionedModel
 

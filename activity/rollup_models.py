@@ -60,8 +60,8 @@ class RollupDay(models.Model):
 
 
 class RollupMark(models.Model):
-    """A minute or an hour whose cells are to be computed anew. No two processes meet over one: marks are only added,
-    and taken away by their id."""
+    """A minute or an hour whose cells are to be computed anew: they lack what was written since `marked_at`. No two
+    processes meet over one: marks are only added, and taken away by their id."""
 
     id = models.BigAutoField(primary_key=True)
     source = models.CharField(max_length=63)

@@ -35,7 +35,7 @@ Order = Literal["newest", "best"]
 PAGE = 25
 LONGEST_PAGE = 200
 # Text that one answer may read again, to rank it or to see whether words stand side by side: some 0.1 ms a kB.
-READ_BYTES = 200_000
+READ_BYTES = 150_000
 # How often one answer looks for more where a filter throws out most of what the words match.
 BLOCKS = 3
 # Conversations that are passed on by their ids; where a filter leaves more, what was found is held against it.

@@ -4,6 +4,7 @@ takes making a message's words into a tsvector for cheap, and it is by far the d
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from activity.snippets import BEGIN, END, Segment, snippet
 from sigmasight.lib.pagination import Cursor
 
 CANDIDATES = 1000
-# Messages, newest first, in which the newest matches are looked for before going further back; and how few of them
-# say that the words are rare.
-FIRST_WINDOW, SPARSE = 12_000, 60
+# Messages, newest first, in which the newest matches are looked for before going further back: no fewer than this.
+FIRST_WINDOW = 12_000
+# Words in a smaller share of the messages are not among those that the planner has counted.
+RARE = 0.01
 # ms; a guard against what nobody thought of. What is meant to happen takes a twentieth of it.
 STATEMENT_TIMEOUT = 2_000
 SNIPPET_CHARACTERS, BEFORE_HIT = 6_000, 400
@@ -96,21 +98,19 @@ def candidates(words: Words, scope: Scope, before: Cursor | None) -> list[Candid
     with _guarded() as cursor:
         if scope.conversations is not None:
             return _newest(cursor, words, scope, before, None)
-        window = FIRST_WINDOW
-        counted = False
+        window, rare = _first_window(cursor, words)
+        if rare:
+            # In any order, so that what turns out to be too much need not be sorted.
+            found = _any(cursor, words, scope, before)
+            if len(found) <= CANDIDATES:
+                return sorted(found, key=lambda each: (each.at, each.id), reverse=True)
         while True:
             since = _newest_since(cursor, scope, before, window)
             found = _newest(cursor, words, scope, before, since)
             if since is None or len(found) > CANDIDATES:
                 return found
-            if len(found) < SPARSE and not counted:
-                # Rare words, it seems: in any order, so that what is too much need not be sorted.
-                several = _any(cursor, words, scope, before)
-                if len(several) <= CANDIDATES:
-                    return sorted(several, key=lambda each: (each.at, each.id), reverse=True)
-                counted = True
             # As far back as it would take if they were as frequent there, and half as far again.
-            window = max(2 * window, int(1.5 * window * CANDIDATES / max(len(found), 1)))
+            window = max(4 * window, int(1.5 * window * CANDIDATES / max(len(found), 1)))
 
 
 def ranks(words: Words, ids: Sequence[UUID]) -> dict[UUID, float]:
@@ -170,6 +170,24 @@ def snippets(words: Words, ids: Sequence[UUID]) -> dict[UUID, Seen]:
 def beginning(text: str | None) -> tuple[Segment, ...]:
     """How a text begins, for where there is no word to show."""
     return snippet((text or "")[:SNIPPET_CHARACTERS].replace(BEGIN, "").replace(END, ""))
+
+
+def _first_window(cursor: Any, words: Words) -> tuple[int, bool]:
+    """How many of the newest messages should hold enough matches, by what the planner knows of how common the words
+    are; and whether they are so rare that there may not be enough at all. It may be wrong: then it takes longer."""
+    cursor.execute(
+        sql.SQL("EXPLAIN (FORMAT JSON) SELECT FROM agent_messages AS message WHERE {} @@ %(indexed)s::tsquery").format(
+            _WORDS
+        ),
+        {"indexed": words.indexed},
+    )
+    [plan] = cursor.fetchone()
+    matches = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"]
+    cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'agent_messages'::regclass")
+    messages = cursor.fetchone()[0]
+    rare = matches <= max(CANDIDATES, RARE * messages)
+    # Words that come together are more common than it thinks: so it is not believed too far.
+    return max(FIRST_WINDOW, min(8 * FIRST_WINDOW, int(1.3 * CANDIDATES * messages / max(matches, 1)))), rare
 
 
 def _newest_since(cursor: Any, scope: Scope, before: Cursor | None, messages: int) -> dt.datetime | None:

@@ -15,7 +15,8 @@ WORD = 24  # a fragment is cut between words, where there is a space so near
 # Of a text that holds the words more often than that, the first so many are weighed.
 WEIGHED = 300
 
-_MARKED = re.compile(f"{BEGIN}([^{END}]*){END}?")
+_MARKED = re.compile(f"{BEGIN}([^{BEGIN}{END}]*){END}")
+_STRAY = str.maketrans("", "", BEGIN + END)
 _SPACES = re.compile(r"\s+")
 
 
@@ -63,14 +64,14 @@ def _unmarked(marked: str) -> tuple[str, list[_Hit]]:
     hits: list[_Hit] = []
     position = length = 0
     for found in _MARKED.finditer(marked):
-        before = marked[position : found.start()]
+        before = marked[position : found.start()].translate(_STRAY)
         start = length + len(before)
         length = start + len(found[1])
         parts += [before, found[1]]
         if found[1]:
             hits.append(_Hit(start, length, found[1].lower()))
         position = found.end()
-    parts.append(marked[position:])
+    parts.append(marked[position:].translate(_STRAY))
     return "".join(parts), hits
 
 

@@ -2,6 +2,9 @@
 
 from django.urls import path
 
-from admin_portal.views import overview
+from admin_portal.views import journey, overview
 
-urlpatterns = [path("", overview.overview, name="overview")]
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("/users/<uuid:user_id>", journey.journey, name="person"),
+]

@@ -6,7 +6,10 @@ class AiTuningConfig(AppConfig):
     verbose_name = "AI tuning (metro)"
 
     def ready(self) -> None:
+        from activity.funnels import evidence
         from ai_tuning import journey
+        from ai_tuning.evidence import THUMBS_UP
         from sigmasight.lib import timeline
 
         timeline.register(*journey.SOURCES)
+        evidence.register(THUMBS_UP)

@@ -1,7 +1,7 @@
 """What was said of a person's answers, as sources of their timeline: their own thumbs, and admins' annotations.
 
 Both are in metro and name a message only. Whose it is, gondola knows: so the person's newest answers are asked for
-first, once for both, and metro then for what it has on those. A thumb that comes after 200 more conversations or 2,000
+first, once for both, and metro then for what it has on those. A thumb that comes after 200 more conversations or 1,000
 more answers (`activity.journey`) finds no place.
 """
 
@@ -17,10 +17,10 @@ from activity import journey
 from activity.journey import Answers
 from ai_tuning.models import Annotation, Feedback
 from sigmasight.lib.away import reaching
-from sigmasight.lib.timeline import LATEST, Entry, Found, Look, Milestone, Ref, Source
+from sigmasight.lib.timeline import Entry, Found, Look, Milestone, Ref, Source
 
 # The databases' clocks differ: a thumb may seem to precede its answer by this much.
-CLOCK_SLACK = dt.timedelta(hours=1)
+CLOCK_SLACK = dt.timedelta(minutes=1)
 QUOTED = 300
 JUDGED: dict[str, str] = {
     Annotation.Type.CORRECTION: "An admin corrected an answer",
@@ -32,17 +32,20 @@ JUDGED: dict[str, str] = {
 
 def _answers(look: Look) -> Answers:
     """The answers that whatever comes before the place may be about."""
-    # To the second, as two sources' places differ by an instant.
-    before = (look.at if look.at < LATEST - CLOCK_SLACK else LATEST - CLOCK_SLACK).replace(microsecond=0) + CLOCK_SLACK
-    key = f"answers before {before}"
+    key = f"answers before {look.at}"
     if key not in look.shared:
-        look.shared[key] = journey.answers(look.user_id, before=before)
+        look.shared[key] = journey.answers(look.user_id, before=look.at, slack=CLOCK_SLACK)
     found: Answers = look.shared[key]
     return found
 
 
+def _floor(known: Answers, look: Look) -> dt.datetime | None:
+    """Down to when the ratings are known. Always lower than the place, or the next page would begin where this did."""
+    return min(known.edge, look.at - dt.timedelta(microseconds=1)) if known.edge else None
+
+
 def _array(known: Answers) -> RawSQL:
-    """The answers as one parameter: as two thousand, they take longer to be written down than to be looked up."""
+    """The answers as one parameter: as a thousand, they take longer to be written down than to be looked up."""
     return RawSQL("SELECT unnest(%s::uuid[])", [list(known.conversation_of)])
 
 
@@ -62,7 +65,7 @@ def _feedback(look: Look) -> Found:
         entries.append(
             Entry(row.created_at, row.pk, "feedback", f"feedback.{row.rating}", f"Thumbs-{row.rating}", ref, details)
         )
-    return Found(entries, known.edge)
+    return Found(entries, _floor(known, look))
 
 
 def _annotations(look: Look) -> Found:
@@ -80,7 +83,7 @@ def _annotations(look: Look) -> Found:
         ref = Ref("ai_tuning.annotation", row.pk, known.conversation_of[row.message_id], row.message_id)
         title = JUDGED.get(kind, f"An admin’s {kind}")
         entries.append(Entry(row.created_at, row.pk, "annotation", f"annotation.{kind}", title, ref, details))
-    return Found(entries, known.edge)
+    return Found(entries, _floor(known, look))
 
 
 def _clip(text: str) -> str:

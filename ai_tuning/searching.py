@@ -71,7 +71,10 @@ class MessagePage:
     @property
     def conversations(self) -> list[MessageRow]:
         """Each conversation once, with the first of its messages found."""
-        return list({each.row.id: each for each in reversed(self.rows)}.values())[::-1]
+        first: dict[UUID, MessageRow] = {}
+        for each in self.rows:
+            first.setdefault(each.row.id, each)
+        return list(first.values())
 
 
 def message_page(

@@ -1,232 +1,199 @@
-"""Measures loading and the first pages. `make bench ARGS="--requests 1_000_000 --events 2_000_000"`.
+"""Measures every query against the bare SQL over raw rows and against itself at a tenth of the size, and the upkeep.
 
-Each figure stands beside a floor taken in the same run: for loading, a bare psycopg COPY of ready-made rows into a
-table with the same columns and indexes; for a page, the plainest SQL that yields one of its figures. The machine may
-be noisy: only the ratio says something. Databases of its own, on the tests' servers; dropped at the end.
+`make bench REQUESTS=1_000_000 EVENTS=2_000_000 ARGS="--only queries --json figures.json"`. The machine may be noisy:
+sizes take turns call by call, and ratios say more than times. PostgreSQL is the tests' own, thrown away at the end:
+256 MB of shared buffers, no fsync. Nothing here is asserted; what misses its mark says so in the last column.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
-import io
 import json
 import os
+import platform
+import signal
 import sys
-import tempfile
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
+from types import FrameType
+from typing import Any, NoReturn
 
-import psycopg
-from psycopg import sql
+from rich.console import Console
 
-BASE = Path(__file__).resolve().parent.parent
-DATABASES = ("bench_gondola", "bench_metro")
-REPEATS = 7
+from bench import browser, databases, generate, loading, measure, table, upkeep
+from bench.measure import Figure
+from bench.upkeep import Measured
 
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One line of the table. `ratio`: ours over the floor, of rates (more is better) or of times (less is better)."""
-
-    what: str
-    ours: float
-    floor: float
-    unit: str
-    note: str
-
-    @property
-    def ratio(self) -> float:
-        return self.ours / self.floor if self.floor else float("nan")
+SECTIONS = ("queries", "memory", "late", "keepup", "drop", "rollup", "search", "loading")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--requests", type=int, default=200_000, help="AI requests (default: %(default)s)")
-    parser.add_argument("--events", type=int, default=400_000, help="activity events (default: %(default)s)")
-    parser.add_argument("--chats", type=int, default=5_000, help="conversations to import (default: %(default)s)")
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
-    options = parser.parse_args()
-    with databases():
-        results = [*loading(options), *pages()]
-    show(results)
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 170)
+    progress = Console(stderr=True, width=120)
+    # As Ctrl-C does: through every `finally`.
+    signal.signal(signal.SIGTERM, _stopped)
+    begun = time.monotonic()
+
+    def say(what: str) -> None:
+        progress.print(f"[dim]{time.monotonic() - begun:6.0f} s  {what}[/dim]", highlight=False)
+
+    try:
+        with databases.django_on("empty") as (made, empty):
+            figures, measured = run(options, made, empty, say)
+    except KeyboardInterrupt:
+        progress.print("Stopped; what was made is removed.")
+        return 130
+    about = surroundings(options)
+    console.print(", ".join(f"{name} {value}" for name, value in about.items()), highlight=False)
+    if figures:
+        table.show_queries(figures, console)
+    if measured:
+        table.show_measured(measured, console)
     if options.json:
-        options.json.write_text(json.dumps([{**asdict(each), "ratio": each.ratio} for each in results], indent=2))
-    return 0
-
-
-class databases:  # noqa: N801 (reads as a sentence where it is used)
-    """Two fresh databases, migrated, and Django set up on them."""
-
-    def __enter__(self) -> None:
-        from sigmasight.local.testing import ensure_test_servers
-
-        self.url = ensure_test_servers(BASE).database_url
-        self._each("CREATE DATABASE {}")
-        gondola, metro = (self.url.rsplit("/", 1)[0] + f"/{name}" for name in DATABASES)
-        os.environ.update(
-            DATABASE_URL=gondola, AI_DATABASE_URL=metro, SECRET_KEY="x" * 64, HTTPS="false", DEBUG="false"
+        options.json.write_text(
+            json.dumps(
+                {
+                    "about": about,
+                    "queries": [
+                        {**asdict(each), "growth": each.growth, "faster": each.faster, "verdict": table.verdict(each)}
+                        for each in figures
+                    ],
+                    "measured": [{**asdict(each), "verdict": each.verdict} for each in measured],
+                },
+                indent=2,
+            )
         )
-        os.environ["LOG_LEVEL"] = "ERROR"
-        os.environ["DJANGO_SETTINGS_MODULE"] = "sigmasight.settings"
-        self.folder = tempfile.TemporaryDirectory()
-        os.environ["STATIC_ROOT"] = self.folder.name
-        import django
-        from django.core.management import call_command
-
-        django.setup()
-        call_command("migrate", verbosity=0)
-        call_command("collectstatic", interactive=False, verbosity=0)
-
-    def __exit__(self, *args: object) -> None:
-        from django.db import connections
-
-        connections.close_all()
-        self._each(None)
-        self.folder.cleanup()
-
-    def _each(self, statement: str | None) -> None:
-        with psycopg.connect(self._admin(), autocommit=True) as connection:
-            for name in DATABASES:
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-                if statement:
-                    connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
-
-    def _admin(self) -> str:
-        import environ
-
-        config = environ.Env.db_url_config(self.url)
-        return f"host={config['HOST']} user={config['USER']} dbname={config['NAME']}"
+    return 1 if any(each.ours is None for each in figures) else 0
 
 
-def loading(options: argparse.Namespace) -> Iterator[Result]:
-    """Rows a second of seed_demo and import_chats, beside bare COPY."""
-    rows = options.requests + options.events
-    floor = copy_floor(min(rows, 200_000))
-    seconds = timed(lambda: quietly("seed_demo", days=30, events=options.events, requests=options.requests))
-    loaded = sum(count(table) for table in ("user_activity_events", "ai_request_metrics"))
-    yield Result("seed_demo", loaded / seconds, floor, "rows/s", f"{loaded:,} events and requests, and the rest")
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "chats.jsonl"
-        with file.open("w") as out:
-            for number in range(options.chats):
-                out.write(chat(number) + "\n")
-        seconds = timed(lambda: quietly("import_chats", str(file)))
-    # A chat becomes a conversation, two messages, a request and a thumb.
-    yield Result(
-        "import_chats",
-        5 * options.chats / seconds,
-        floor,
-        "rows/s",
-        f"{options.chats / seconds * 60:,.0f} chats a minute",
+def run(
+    options: argparse.Namespace, made: databases.Databases, empty: databases.Pair, say: Callable[[str], None]
+) -> tuple[list[Figure], list[Measured]]:
+    """Whatever was asked for, on pairs copied from the empty one."""
+    from django.db import connections
+
+    cookie = browser.sign_in()
+    browser.resume(cookie)
+    connections.close_all()
+    figures: list[Figure] = []
+    measured: list[Measured] = []
+    asked = [section for section in SECTIONS if section in options.only]
+    if {"queries", "memory", "late", "keepup", "drop"} & set(asked):
+        size = generate.Size(options.requests, options.events, dt.datetime.now(dt.UTC))
+        full = _filled(made, empty, "full", size, measured, say)
+        tenth = _filled(made, empty, "tenth", size.tenth(), measured, say) if options.tenth else None
+        for section in asked:
+            say(section)
+            if section == "queries":
+                figures += measure.queries(size.until, full, tenth, say)
+            elif section == "memory":
+                measured += upkeep.memory(full, size.until, cookie)
+            elif section == "late":
+                measured += upkeep.late_rows(full)
+            elif section == "keepup":
+                measured += upkeep.keeping_up(full, options.rate, options.seconds)
+            elif section == "drop":
+                measured += upkeep.dropping(full, tenth)
+    if "rollup" in asked:
+        say("rollup")
+        measured += upkeep.one_day(made.pair("day", like=empty), options.day_rows)
+    if "search" in asked:
+        measured += _search(made.pair("search", like=empty), options.messages, say)
+    if "loading" in asked:
+        say("loading")
+        pair = made.pair("loading", like=empty)
+        measured += loading.loading(pair, options.demo_rows // 3, options.demo_rows * 2 // 3, options.chats)
+    return figures, measured
+
+
+def _filled(
+    made: databases.Databases,
+    empty: databases.Pair,
+    name: str,
+    size: generate.Size,
+    measured: list[Measured],
+    say: Callable[[str], None],
+) -> databases.Pair:
+    """A pair of that size, with its cells."""
+    needed = (size.requests + size.events) * databases.BYTES_PER_ROW + databases.SPARE
+    if made.free_bytes() < needed:
+        raise SystemExit(
+            f"{size.requests:,} requests and {size.events:,} events need {needed / 1e9:.0f} GB of disk, and "
+            f"{made.free_bytes() / 1e9:.0f} are free: make room, or take fewer, as in REQUESTS=100_000 EVENTS=200_000."
+        )
+    say(f"{name}: {size.requests:,} requests, {size.events:,} events, {size.users:,} people")
+    pair = made.pair(name, like=empty)
+    rows = size.requests + size.events
+    seconds = measure.timed(
+        lambda: generate.everything(databases.conninfo(pair.gondola), databases.conninfo(pair.metro), size)
     )
+    measured.append(Measured(f"Making raw rows, {name}", rows / seconds, "rows/s", note="indexes and VACUUM included"))
+    say(f"{name}: filling")
+    measured += upkeep.filling(pair, size.until, rows)
+    measured += upkeep.renamed(upkeep.sizes(pair), f", {name}")
+    return pair
 
 
-def pages() -> Iterator[Result]:
-    """Each page's time at the server, beside the plainest percentile query over the same rows."""
-    from django.test import Client
+def _search(pair: databases.Pair, messages: int, say: Callable[[str], None]) -> list[Measured]:
+    from bench.search import search_results
 
-    from admin_portal.models import AdminUser
-
-    admin = AdminUser.objects.create_admin("bench@example.com", uuid.uuid4().hex, "Bench")
-    client = Client(SERVER_NAME="localhost")
-    client.force_login(admin, backend="django.contrib.auth.backends.ModelBackend")
-    asked = {"/admin": 1, "/admin?period=30d": 30, "/admin/ai?period=30d": 30, "/admin/ai/tuning": 30}
-    for path, days in asked.items():
-        since = dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
-        floor = median(timed(lambda since=since: one_percentile(since)) for _ in range(REPEATS))  # type: ignore[misc]
-        assert client.get(path).status_code == 200
-        ours = median(timed(lambda path=path: client.get(path)) for _ in range(REPEATS))  # type: ignore[misc]
-        yield Result(path, ours * 1000, floor * 1000, "ms", "beside one exact p95 of the period")
-
-
-def copy_floor(rows: int) -> float:
-    """Rows a second of COPY into a table like ai_request_metrics, indexes and all, from ready-made lines."""
-    from django.db import connection
-
-    now = dt.datetime.now(dt.UTC)
-    lines = "".join(
-        f"{uuid.uuid4()}\t{uuid.uuid4()}\t{uuid.uuid4()}\t{uuid.uuid4()}\tgpt-5-mini\t2000\t150\t2150\t600\t1900\t1\t"
-        f'[{{"name": "get_portfolio_complete"}}]\t{now - dt.timedelta(seconds=number)}\n'
-        for number in range(rows)
-    ).encode()
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE floor (LIKE ai_request_metrics INCLUDING ALL)")
-
-        def load() -> None:
-            with cursor.copy(
-                "COPY floor (id, conversation_id, message_id, user_id, model, input_tokens, output_tokens,"
-                " total_tokens, first_token_ms, total_latency_ms, tool_calls_count, tool_calls, created_at) FROM STDIN"
-            ) as copy:
-                copy.write(lines)
-
-        seconds = timed(load)
-        cursor.execute("DROP TABLE floor")
-    return rows / seconds
-
-
-def one_percentile(since: dt.datetime) -> None:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*), percentile_cont(0.95) WITHIN GROUP (ORDER BY total_latency_ms)"
-            " FROM ai_request_metrics WHERE created_at >= %s AND error_type IS NULL",
-            [since],
+    databases.use(pair)
+    found = []
+    for each in search_results(messages):
+        say(f"search: {each.name}")
+        found.append(
+            Measured(f"Search: {each.name}, p95", each.p95, "ms", note=f"bare: {each.floor:,.1f} ms. {each.note}")
         )
-        cursor.fetchone()
+    return found
 
 
-def chat(number: int) -> str:
-    """A line as import_chats reads it, of the usual length."""
-    words = f"What is my beta against the index, question {number}? " * 4
-    return json.dumps(
-        {
-            "id": f"bench-{number}",
-            "messages": [{"role": "user", "content": words}, {"role": "assistant", "content": words * 3}],
-            "model": "gpt-5-mini",
-            "feedback": {"rating": "up" if number % 3 else "down", "comment": "ok", "edited_text": None},
-            "metadata": {"set": "bench"},
-        }
+def surroundings(options: argparse.Namespace) -> dict[str, Any]:
+    """What a figure depends on beside the code."""
+    from sigmasight.local.postgres import COMMON
+
+    return {
+        "requests": f"{options.requests:,}",
+        "events": f"{options.events:,}",
+        "on": f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC",
+        "cores": os.cpu_count(),
+        "load": f"{os.getloadavg()[0]:.1f}",
+        "Python": platform.python_version(),
+        "shared_buffers": COMMON["shared_buffers"],
+        "work_mem": f"{COMMON['work_mem']} (bare SQL: 256MB)",
+    }
+
+
+def _number(text: str) -> int:
+    value = int(text.replace(",", "_"))
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: one at least")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make bench", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    parser.add_argument("--requests", type=_number, default=1_000_000, help="AI requests of 30 days")
+    parser.add_argument("--events", type=_number, default=2_000_000, help="activity events of 30 days")
+    parser.add_argument("--tenth", action=argparse.BooleanOptionalAction, default=True, help="a tenth of the size, too")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="these sections")
+    parser.add_argument("--day-rows", type=_number, default=300_000, help="requests of the day that is rolled up")
+    parser.add_argument("--rate", type=_number, default=2000, help="rows a second to keep up with")
+    parser.add_argument("--seconds", type=float, default=150.0, help="how long to keep up")
+    parser.add_argument("--messages", type=_number, default=1_000_000, help="messages to search")
+    parser.add_argument("--demo-rows", type=_number, default=300_000, help="rows for seed_demo")
+    parser.add_argument("--chats", type=_number, default=5_000, help="conversations to import")
+    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    return parser
 
 
-def count(table: str) -> int:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))
-        return int(cursor.fetchone()[0])
-
-
-def quietly(command: str, *args: str, **options: object) -> None:
-    from django.core.management import call_command
-
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        call_command(command, *args, **options)
-
-
-def timed(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def show(results: list[Result]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("what", "ours", "floor", "ratio", "", box=None, pad_edge=False)
-    for each in results:
-        table.add_row(
-            each.what, f"{each.ours:,.0f} {each.unit}", f"{each.floor:,.0f} {each.unit}", f"{each.ratio:.2f}", each.note
-        )
-    Console(width=120).print(table)
+def _stopped(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

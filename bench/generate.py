@@ -146,8 +146,8 @@ def _conversation(number: str) -> str:
 def _when(share: str) -> str:
     """The moment of a day at which that share (0 to 1) of its traffic is over: quiet nights, busy afternoons."""
     return (
-        f"%(start)s::timestamptz + interval '1 day' * (({share}) + 0.6 * sin(2 * pi() * (({share}) - 0.09)) / (2 * pi())"
-        " + 0.6 * sin(2 * pi() * 0.09) / (2 * pi()))"
+        f"%(start)s::timestamptz + interval '1 day' * (({share}) + 0.6 / (2 * pi())"
+        f" * (sin(2 * pi() * (({share}) - 0.09)) + sin(2 * pi() * 0.09)))"
     )
 
 
@@ -256,7 +256,7 @@ def _call(number: int) -> str:
     """SQL for one entry of `tool_calls`, as JSON text."""
     return (
         f"""'{{"name": "' || {_one_of(TOOLS, "random()")} || '", "id": "call_{number}", "duration_ms": ' """
-        "|| round(exp(random_normal(5, 0.8)))::int || CASE WHEN random() < 0.02 THEN ', \"error\": \"timeout\"' "
+        '|| round(exp(random_normal(5, 0.8)))::int || CASE WHEN random() < 0.02 THEN \', "error": "timeout"\' '
         "ELSE '' END || '}'"
     )
 
@@ -280,7 +280,8 @@ REQUESTS = f"""
                    CASE WHEN random() < 0.03 THEN {_one_of(ERRORS, "random()")} END AS error_type,
                    CASE WHEN used > 0 THEN {_call(1)} || CASE WHEN used > 1 THEN ', ' || {_call(2)} ELSE '' END
                         || CASE WHEN used > 2 THEN ', ' || {_call(3)} ELSE '' END END AS calls
-              FROM (SELECT %(conversation_from)s + least(n / %(per)s, %(conversations_a_day)s - 1) AS talk, at, {_pick("which", MODELS)} AS model,
+              FROM (SELECT %(conversation_from)s + least(n / %(per)s, %(conversations_a_day)s - 1) AS talk, at,
+                           {_pick("which", MODELS)} AS model,
                            {_pick("which", MODELS, 2)} AS log_mean, {_pick("which", MODELS, 3)} AS log_spread,
                            {_pick("which", MODELS, 4)} AS first_share,
                            CASE WHEN tool_luck < 0.4 THEN 0 WHEN tool_luck < 0.72 THEN 1 WHEN tool_luck < 0.9 THEN 2

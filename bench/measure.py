@@ -17,7 +17,7 @@ FLOOR_CALLS = 3
 # A floor that takes longer is measured once: it will not come near.
 PATIENCE = 20.0
 # What a call may come to in all, so that one slow query does not hold up the rest.
-CALL_BUDGET = 30.0
+CALL_BUDGET = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _figure(query: Query, until: dt.datetime, full: Pair, tenth: Pair | None) ->
             if time.perf_counter() - begun > CALL_BUDGET and len(taken[full.name]) >= FLOOR_CALLS:
                 break
         floor, theirs = bare_floor(query, until, full)
-    except Exception as error:  # noqa: BLE001 (one query that fails is a line of the table, not the end of it)
+    except Exception as error:  # one query that fails is a line of the table, not the end of it
         return Figure(query.name, query.kind, problem=f"{type(error).__name__}: {error}".splitlines()[0][:200])
     return Figure(
         query.name,
@@ -98,14 +98,14 @@ def bare_floor(query: Query, until: dt.datetime, pair: Pair) -> tuple[float | No
         first: list[tuple[float, str, Rows]] = []
         for statement in query.floor:
             rows: Rows = []
-            seconds = timed(lambda statement=statement, rows=rows: rows.extend(_run(connection, query, statement, until)))  # type: ignore[misc]
+            seconds = timed(
+                lambda statement=statement, rows=rows: rows.extend(_run(connection, query, statement, until))
+            )  # type: ignore[misc]
             first.append((seconds, statement, rows))
         seconds, statement, rows = min(first, key=lambda each: each[0])
         if seconds > PATIENCE:
             return seconds * 1000, rows
-        return median(
-            timed(lambda: _run(connection, query, statement, until)) * 1000 for _ in range(FLOOR_CALLS)
-        ), rows
+        return median(timed(lambda: _run(connection, query, statement, until)) * 1000 for _ in range(FLOOR_CALLS)), rows
 
 
 def _run(connection: Any, query: Query, statement: str, until: dt.datetime) -> Rows:

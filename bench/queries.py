@@ -81,8 +81,8 @@ _SUMMARY = f"""
 _BY_VALUE = f"""
     WITH counted AS (SELECT {{by}} AS part, total_latency_ms AS ms, count(*) AS n
                        FROM ai_request_metrics WHERE {_IN} AND {_OK} AND total_latency_ms IS NOT NULL GROUP BY 1, 2),
-         passed AS (SELECT part, ms, sum(n) OVER (PARTITION BY part ORDER BY ms) AS upto, sum(n) OVER (PARTITION BY part)
-                        AS measured FROM counted)
+         passed AS (SELECT part, ms, sum(n) OVER (PARTITION BY part ORDER BY ms) AS upto,
+                           sum(n) OVER (PARTITION BY part) AS measured FROM counted)
     SELECT part, min(ms) FILTER (WHERE upto >= 0.5 * measured), min(ms) FILTER (WHERE upto >= 0.95 * measured)
       FROM passed GROUP BY 1
 """
@@ -120,7 +120,10 @@ _HISTOGRAM = f"""
 """
 _ACTIVE = (
     f"SELECT count(DISTINCT user_id) FROM user_activity_events WHERE {_IN}",
-    f"SELECT count(*) FROM (SELECT DISTINCT user_id FROM user_activity_events WHERE {_IN} AND user_id IS NOT NULL) AS p",
+    f"""
+    SELECT count(*) FROM (SELECT DISTINCT user_id FROM user_activity_events
+                           WHERE {_IN} AND user_id IS NOT NULL) AS people
+    """,
 )
 _ACTIVE_BY_BUCKET = f"""
     SELECT at, count(*) FROM (SELECT DISTINCT {_BIN} AS at, user_id FROM user_activity_events

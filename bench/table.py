@@ -15,7 +15,7 @@ ASKED_FASTER = ("percentiles", "tools", "funnel")
 
 
 def verdict(figure: Figure) -> str:
-    """"ok", or what the figure misses. Of a page nothing is asked but to be quick and to stay so."""
+    """ "ok", or what the figure misses. Of a page nothing is asked but to be quick and to stay so."""
     if figure.problem:
         return figure.problem
     missed = []

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from django.db.models import Model, Q
 
-from activity.admin import PERSON, of_person
+from activity.admin import PERSON, CellTable, of_person
 from metrics.models import AIRequest, BatchRun, DailyMetric
+from metrics.rollup_models import AIRequestRollup, AIToolRollup, ModelPrice
 from sigmasight.lib.rawadmin import (
     PartitionedRawTable,
     RawTable,
@@ -92,8 +93,36 @@ class DailyMetricTable(RawTable):
         return Q(metric_type__gte=term, metric_type__lt=term + "\uffff")
 
 
+class ModelPriceTable(RawTable):
+    about = (
+        "What a million tokens of a model cost, in USD, from a UTC day on. Figures are reckoned from it anew each "
+        "time: a price entered for the past changes what the past cost."
+    )
+    columns = ("model", "effective_from", "input", "cached_input", "output", "note")
+    sortable = ("model", "effective_from")
+    ordering = ["model", "effective_from"]
+    searched = ("model",)
+    search_help_text = "A model’s name or how it begins: gpt-5"
+
+    def search(self, term: str) -> Q:
+        return Q(model__gte=term, model__lt=term + "\uffff")
+
+
+class AIRequestRollupTable(CellTable):
+    about = "AI requests by model and error type, in cells of a minute, an hour or a day. Made of the raw rows."
+    columns = ("at", "grain", "model", "error_type", "requests", "tool_calls", "tokens", "latency_count", "latency_max")
+
+
+class AIToolRollupTable(CellTable):
+    about = "Tool calls by model, tool and the request’s error type, in cells of a minute, an hour or a day."
+    columns = ("at", "grain", "model", "tool", "error_type", "calls", "failed_calls", "requests", "took_count")
+
+
 RAW_TABLES: Mapping[type[Model], type[RawTable]] = {
     AIRequest: AIRequestTable,
     BatchRun: BatchRunTable,
     DailyMetric: DailyMetricTable,
+    ModelPrice: ModelPriceTable,
+    AIRequestRollup: AIRequestRollupTable,
+    AIToolRollup: AIToolRollupTable,
 }

@@ -42,7 +42,7 @@ def _activity() -> tuple[Metric, ...]:
     return (
         *(Metric(f"user_activity.{name}", "events", f"`{kind}` events") for kind, name in COUNTED_EVENTS.items()),
         Metric("user_activity.total_activity_events", "events", "all events"),
-        Metric("user_activity.unique_users", "people", "different people with an event, those without account left out"),
+        Metric("user_activity.unique_users", "people", "different people with an event; without account, none"),
         Metric("user_activity.error_events", "events", "events with an error code", is_new=True),
         Metric("user_activity.events_by_type", "events", "events", "event type", False, True),
         Metric("user_activity.errors_by_code", "events", "events with an error code", "error code", False, True),
@@ -69,7 +69,7 @@ def _requests() -> tuple[Metric, ...]:
             Metric(f"{name}first_token_{each}", "ms", f"{each} of the time to the first token, ± 1 %", "", False, True)
             for each, _ in PERCENTILES
         ),
-        Metric(f"{name}total_cached_tokens", "tokens", "of the tokens in, those from the provider's cache", is_new=True),
+        Metric(f"{name}total_cached_tokens", "tokens", "of the tokens in, those from the cache", is_new=True),
         Metric(f"{name}total_tool_calls", "calls", "tool calls", is_new=True),
         Metric(f"{name}requests_with_tools", "requests", "requests that called a tool", is_new=True),
         Metric(f"{name}unique_users", "people", "different people with a request", is_new=True),

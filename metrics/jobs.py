@@ -154,7 +154,7 @@ def running(
 
 
 def _close_killed(lock: str, now: dt.datetime) -> None:
-    """Closes rows left open. We hold the lock, so whoever opened them is gone; its last word is its last sign of life."""
+    """Closes rows left open: we hold the lock, so whoever opened them is gone. Its last word counts as its end."""
     for run in BatchRun.objects.own(lock).filter(status=BatchRun.Status.RUNNING):
         last = run.started_at
         for entry in run.activity_log or []:

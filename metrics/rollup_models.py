@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 
@@ -122,3 +123,20 @@ class ModelPrice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} from {self.effective_from}"
+
+    def clean(self) -> None:
+        """Puts in words what the database would refuse, and what could never match a model."""
+        self.model = self.model.strip()
+        wrong: dict[str, str] = {}
+        if not self.model:
+            wrong["model"] = "Say which model: its name, or how several begin and then *."
+        elif "*" in self.model[:-1]:
+            wrong["model"] = "A * may stand at the end only: gpt-5* means every model whose name begins with gpt-5."
+        for name in ("input", "cached_input", "output"):
+            price = getattr(self, name)
+            if price is not None and price < 0:
+                wrong[name] = "A price is zero or more."
+        if not wrong and self.cached_input is not None and self.input is not None and self.cached_input > self.input:
+            wrong["cached_input"] = "Cached tokens can’t cost more than others. Leave it empty where they cost as much."
+        if wrong:
+            raise ValidationError(wrong)

@@ -25,8 +25,8 @@ def _took(key: str) -> str:
     """A call's time under one of its names, where it is a believable number of ms."""
     value = f"(call ->> '{key}')::numeric"
     return (
-        f"CASE WHEN jsonb_typeof(call -> '{key}') = 'number' THEN "
-        f"CASE WHEN {value} BETWEEN 0 AND {_MONTH_MS} THEN round({value})::bigint END END"
+        f"CASE WHEN call ? '{key}' THEN CASE WHEN jsonb_typeof(call -> '{key}') = 'number' THEN "
+        f"CASE WHEN {value} BETWEEN 0 AND {_MONTH_MS} THEN round({value})::bigint END END END"
     )
 
 
@@ -88,19 +88,23 @@ TOOLS = Rollup(
                CASE WHEN is_first AND error_type = '' THEN total_latency_ms END AS latency,
                CASE WHEN is_first AND error_type = '' THEN first_token_ms END AS first_token,
                CASE WHEN is_first THEN uuid_hash_extended(user_id, 0) END AS person
-          FROM (SELECT created_at AS at, id, model, COALESCE(error_type, '') AS error_type,
-                       left(error_message, 1000) AS error_message,
-                       conversation_id, {_NAMED} AS tool,
-                       COALESCE(call -> 'error', 'null') NOT IN ('null', 'false', '0', '""', '{{{{}}}}', '[]')
-                           AS call_failed,
-                       COALESCE({_took("duration_ms")}, {_took("latency_ms")}, {_took("ms")}) AS took,
-                       row_number() OVER (
-                           PARTITION BY created_at, id, {_NAMED} ORDER BY place) = 1 AS is_first,
-                       input_tokens, output_tokens, cached_tokens, {TOKENS} AS tokens,
-                       total_latency_ms, first_token_ms, user_id
-                  FROM (SELECT *, {CALLS} AS calls FROM ai_request_metrics
-                         WHERE tool_calls IS NOT NULL AND {{within}}) AS requests
-                 CROSS JOIN LATERAL jsonb_array_elements(calls) WITH ORDINALITY AS each (call, place)) AS every_call
+          FROM (SELECT *, array_position(names, tool) = place AS is_first,
+                       CASE WHEN call ? 'error'
+                            THEN call -> 'error' NOT IN ('null', 'false', '0', '""', '{{{{}}}}', '[]')
+                            ELSE FALSE END AS call_failed,
+                       COALESCE({_took("duration_ms")}, {_took("latency_ms")}, {_took("ms")}) AS took
+                  FROM (SELECT *, unnest(names) AS tool, jsonb_array_elements(calls) AS call,
+                               generate_subscripts(names, 1) AS place
+                          FROM (SELECT created_at AS at, id, model, COALESCE(error_type, '') AS error_type,
+                                       left(error_message, 1000) AS error_message, conversation_id,
+                                       input_tokens, output_tokens, cached_tokens, {TOKENS} AS tokens,
+                                       total_latency_ms, first_token_ms, user_id, calls,
+                                       ARRAY(SELECT {_NAMED} FROM jsonb_array_elements(calls) AS call) AS names
+                                  FROM (SELECT *, {CALLS} AS calls FROM ai_request_metrics
+                                         WHERE tool_calls IS NOT NULL AND {{within}}) AS requests
+                                OFFSET 0  -- a fence: or names would be read anew for each of its uses
+                               ) AS named) AS every_call
+               ) AS told
     """,  # noqa: S608 (constants of this module)
     dimensions=("model", "tool", "error_type"),
     measures=(

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import environ
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -297,11 +298,26 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(hours=1),
         "options": {"expires": 3600},
     },
+    # A task that nobody took before the next one came is one too many.
+    "fill-rollups": {
+        "task": "metrics.tasks.fill_rollups",
+        "schedule": timedelta(seconds=30),
+        "options": {"expires": 25},
+    },
+    "daily-job": {
+        "task": "metrics.tasks.daily_job",
+        "schedule": crontab(hour=1, minute=0),
+        "options": {"expires": 12 * 3600},
+    },
 }
 
 # --- The product's own --------------------------------------------------------------------------------------
 
+# Whole UTC days before today's: what is older goes, once it is sealed.
 RETENTION_DAYS = env.int("RETENTION_DAYS", default=30)
+BATCH_RETENTION_DAYS = env.int("BATCH_RETENTION_DAYS", default=RETENTION_DAYS)
+# After they expired.
+SESSION_RETENTION_DAYS = env.int("SESSION_RETENTION_DAYS", default=7)
 # Hourly figures are kept this long, daily ones for ever.
 ROLLUP_HOUR_DAYS = env.int("ROLLUP_HOUR_DAYS", default=100)
 PARTITION_DAYS_AHEAD = env.int("PARTITION_DAYS_AHEAD", default=14)

@@ -4,7 +4,8 @@ What an identified event tells of its person is kept as the earliest (or latest)
 often it is read, nor in which order; and it stays when the raw rows are gone. Events without a person are copied, as
 whose they are can still change: the person of the next identified event of the session, whenever that comes in.
 
-Each function works on the session's own temporary tables (`prepare`) and leaves in `funnel_scope` whom to work out anew.
+Each function works on the session's own temporary tables (`prepare`) and leaves in `funnel_scope` whom to work out
+anew.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ _TEMPORARY = {
     ),
     # Hours whose cells are to be replaced: of those who entered in them, and of those who reached a step.
     "funnel_touched": "funnel_id bigint, at timestamptz",
+    "funnel_touched_days": "funnel_id bigint, at timestamptz",
     "funnel_touched_steps": "funnel_id bigint, step int, at timestamptz",
 }
 _FAILED = sql.SQL("(e.error_code <> '' OR right(e.event_type, 6) = '_error')")
@@ -288,12 +290,14 @@ def _note_people(cursor: Cursor) -> None:
                     ORDER BY e.id LIMIT 1) first_of ON is_first
               LEFT JOIN LATERAL (
                    SELECT e.created_at AS last_at, e.id AS last_id, e.event_type AS last_type,
-                          COALESCE(e.error_code, '') AS last_code, left(COALESCE(e.error_message, ''), 500) AS last_message
+                          COALESCE(e.error_code, '') AS last_code,
+                          left(COALESCE(e.error_message, ''), 500) AS last_message
                      FROM user_activity_events e WHERE e.user_id = news.user_id AND e.created_at = news.last_at
                     ORDER BY e.id DESC LIMIT 1) last_of ON is_last
               LEFT JOIN LATERAL (
                    SELECT e.created_at AS error_at, e.id AS error_id, e.event_type AS error_type,
-                          COALESCE(e.error_code, '') AS error_code, left(COALESCE(e.error_message, ''), 500) AS error_message
+                          COALESCE(e.error_code, '') AS error_code,
+                          left(COALESCE(e.error_message, ''), 500) AS error_message
                      FROM user_activity_events e
                     WHERE e.user_id = news.user_id AND e.created_at = news.failed_at AND {failed}
                     ORDER BY e.id DESC LIMIT 1) error_of ON is_error

@@ -64,9 +64,7 @@ def _implied(cursor: Cursor, funnel: Definition, carried: Sequence[tuple[int, st
     what = sql.Identifier("what")
     step = funnel.step_sql(what)
     if carried:
-        cases = [
-            sql.SQL("WHEN {} = {} THEN {}").format(what, sql.Literal(name), sql.Literal(n)) for n, name in carried
-        ]
+        cases = [sql.SQL("WHEN {} = {} THEN {}").format(what, sql.Literal(name), sql.Literal(n)) for n, name in carried]
         step = sql.SQL("(CASE {} ELSE {} END)").format(sql.SQL(" ").join(cases), step)
 
     def each(template: str) -> sql.Composed:
@@ -127,7 +125,9 @@ def _ordered(cursor: Cursor, funnel: Definition, raw_since: dt.datetime, raw: sq
     people = sql.SQL("ARRAY(SELECT subject FROM funnel_scope WHERE session_id IS NULL)")
     cursor.execute("TRUNCATE funnel_proofs")
     sources: list[sql.Composable] = [
-        sql.SQL("SELECT e.user_id AS subject, {} AS step, e.created_at AS at FROM user_activity_events e WHERE {}").format(
+        sql.SQL(
+            "SELECT e.user_id AS subject, {} AS step, e.created_at AS at FROM user_activity_events e WHERE {}"
+        ).format(
             funnel.step_sql(evidence.type_sql("e.event_type")),
             raw or sql.SQL("e.user_id = ANY({})").format(people),
         ),
@@ -140,7 +140,9 @@ def _ordered(cursor: Cursor, funnel: Definition, raw_since: dt.datetime, raw: sq
     for name, relation in evidence.relations():
         step = funnel.step_sql(sql.Literal(evidence.what(name)))
         sources.append(
-            sql.SQL("SELECT user_id, {}, at FROM ({}) AS records WHERE user_id = ANY({})").format(step, relation, people)
+            sql.SQL("SELECT user_id, {}, at FROM ({}) AS records WHERE user_id = ANY({})").format(
+                step, relation, people
+            )
         )
     for source in sources:
         cursor.execute(
@@ -183,7 +185,7 @@ def _ordered(cursor: Cursor, funnel: Definition, raw_since: dt.datetime, raw: sq
 
 
 def _store(cursor: Cursor, funnels: Sequence[Definition]) -> int:
-    """Puts what differs into `funnel_progress`, takes away who is in no funnel any more, notes what cells it touches."""
+    """Puts what differs into `funnel_progress`, takes away who is in the funnel no more, notes the cells it touches."""
     cursor.execute("ANALYZE funnel_next")
     cursor.execute("ANALYZE funnel_mine")
     cursor.execute(
@@ -235,18 +237,26 @@ def _store(cursor: Cursor, funnels: Sequence[Definition]) -> int:
             DELETE FROM funnel_progress p USING funnel_scope w
              WHERE p.funnel_id = ANY(%(funnels)s) AND p.subject = w.subject
                AND NOT EXISTS (SELECT FROM funnel_next n WHERE n.funnel_id = p.funnel_id AND n.subject = p.subject)
-            RETURNING p.funnel_id, p.entered_at, p.reached
+            RETURNING p.funnel_id, p.subject, p.entered_at, p.reached
         ), before AS (
-            SELECT p.funnel_id, p.entered_at, p.reached
+            SELECT funnel_id, subject, p.entered_at, p.reached
               FROM funnel_progress p JOIN funnel_changed USING (funnel_id, subject)
              UNION ALL SELECT * FROM gone
-        ), every AS (SELECT * FROM before UNION ALL SELECT funnel_id, entered_at, reached FROM funnel_changed
         ), entries AS (
-            INSERT INTO funnel_touched SELECT DISTINCT funnel_id, date_bin('1 hour', entered_at, %(origin)s) FROM every
+            INSERT INTO funnel_touched
+            SELECT DISTINCT funnel_id, date_bin('1 hour', entered_at, %(origin)s)
+              FROM (SELECT funnel_id, entered_at FROM before
+                    UNION ALL SELECT funnel_id, entered_at FROM funnel_changed) AS every
+        ), was AS (
+            SELECT funnel_id, subject, step, at FROM before, unnest(reached) WITH ORDINALITY AS times (at, step)
+             WHERE at IS NOT NULL
+        ), becomes AS (
+            SELECT funnel_id, subject, step, at FROM funnel_changed, unnest(reached) WITH ORDINALITY AS times (at, step)
+             WHERE at IS NOT NULL
         ), steps AS (
             INSERT INTO funnel_touched_steps
             SELECT DISTINCT funnel_id, step, date_bin('1 hour', at, %(origin)s)
-              FROM every, unnest(reached) WITH ORDINALITY AS times (at, step) WHERE at IS NOT NULL
+              FROM ((TABLE was EXCEPT TABLE becomes) UNION ALL (TABLE becomes EXCEPT TABLE was)) AS moved
         )
         SELECT count(*) FROM gone
         """,

@@ -23,6 +23,7 @@ from admin_portal.demo.bulk import attach_days, drop_leftovers, load_days
 from admin_portal.demo.knowledge import write_annotations, write_knowledge
 from admin_portal.demo.people import OLDER, person, write_older, write_sign_ups
 from admin_portal.demo.plan import Plan, metro_prefix
+from admin_portal.demo.prices import write_prices
 from admin_portal.demo.sink import COLUMNS, EVENTS, LATER, METRO, REQUESTS, Sink
 from admin_portal.demo.visits import write_visits
 from admin_portal.models import AdminUser
@@ -105,6 +106,7 @@ def _finish(plan: Plan, counts: dict[str, int], rest: Callable[[Sink], None], *,
                 attach_days(gondola, plan)
             rest(sink)
             write_batches(plan, sink)
+            write_prices()
             write_knowledge(plan, sink)
             admin = AdminUser.objects.order_by("created_at").first()
             sink.flush()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from admin_portal import journeys
@@ -151,10 +149,10 @@ def _row(ref: Ref) -> str:
         return ""
 
 
-def _milestone(milestone: Milestone, page: Journey) -> dict[str, Any]:
+def _milestone(milestone: Milestone, page: Journey) -> dict[str, Milestone | str]:
     """A milestone with the time it took from the account's making, "" where that says nothing."""
     account = page.person.created_at if page.person else None
     took = ""
     if account and milestone.at and milestone.name not in ("account_made", "last_seen") and milestone.at >= account:
         took = f"{duration(milestone.at - account)} in"
-    return {"milestone": milestone, "took": took, "now": timezone.now()}
+    return {"milestone": milestone, "took": took}

@@ -20,7 +20,7 @@ from sigmasight.adoption.names import TARGET_SCHEMA, qualified, quote, rehomed
 from sigmasight.adoption.raw import carry, old_name, raw
 from sigmasight.adoption.running import Runner
 from sigmasight.adoption.steps import Lock, Plan
-from sigmasight.adoption.target import MIGRATIONS
+from sigmasight.adoption.target import MIGRATIONS, Target
 from sigmasight.lib.migrating import migration_state
 
 OLDEST_SERVER = 15
@@ -74,14 +74,14 @@ def prepare(alias: str, now: dt.datetime, left_out: Collection[str] = ()) -> Ado
         if not there.keys() - {MIGRATIONS}:
             adoption.state = State.EMPTY
             return adoption
-        apps = target.make(alias)
+        made = target.make(alias)
         target.use_functions_of(cursor, adoption.schema)
         recorded = _recorded_apps(cursor, there)
         # An app that has migrations recorded is `migrate`'s: its tables are ours already.
         wanted = {
             name: table
             for name, table in tables(cursor, TARGET_SCHEMA).items()
-            if name != MIGRATIONS and apps.get(name) not in recorded
+            if name != MIGRATIONS and made.apps.get(name) not in recorded
         }
         if not wanted.keys() & there.keys():
             adoption.state = State.EMPTY
@@ -89,7 +89,7 @@ def prepare(alias: str, now: dt.datetime, left_out: Collection[str] = ()) -> Ado
             return adoption
         for body in target.foreign_bodies(cursor):
             adoption.plan.refusals.append(f"The migrations make a {body}, which this command can't carry over.")
-        _Planning(adoption, cursor, there, wanted, now, left_out).plan(recorded)
+        _Planning(adoption, cursor, there, wanted, now, left_out).plan(made, recorded)
     return adoption
 
 
@@ -133,7 +133,7 @@ class _Planning:
         self.moving = [name for name in wanted if name not in there]
         self.kept = [name for name in wanted if name in there]
 
-    def plan(self, recorded: set[str]) -> None:
+    def plan(self, made: Target, recorded: set[str]) -> None:
         self.adoption.before = {
             name: self.facts.count(self.there[name]) for name in self.kept if self.there[name].kind in "rp"
         }
@@ -151,6 +151,7 @@ class _Planning:
         self._keys_of_moved()
         for name in big:
             raw(self.context, self.cursor, self.adoption.alias, self.there[name], self.wanted[name], self.now)
+        self._views({name: text for name, text in made.views.items() if made.apps.get(name) not in recorded})
         for name in self.kept:
             analyze = f"ANALYZE {self.there[name].sql}"
             self.plan_.add("so that queries are planned well", analyze, lock=Lock.READS, table=name)
@@ -240,6 +241,26 @@ class _Planning:
                     definition = rehomed(key.definition, self.adoption.schema)
                     add = f"ALTER TABLE {table} ADD CONSTRAINT {quote(key.name)} {definition}"
                     self.plan_.add("a foreign key of what was missing", add, lock=Lock.WRITERS, table=key.target[1])
+
+    def _views(self, wanted: dict[str, str]) -> None:
+        for name, text in wanted.items():
+            if name not in self.there:
+                create = f"CREATE VIEW {qualified(self.adoption.schema, name)}{rehomed(text, self.adoption.schema)}"
+                self.plan_.add("a view", create, lock=Lock.NOTHING, atomic=True)
+            elif self.there[name].kind != "v" or self._definition(name) != text.replace(f"{TARGET_SCHEMA}.", ""):
+                self.plan_.refuse(name, "is there and is another than this product's view of that name: rename it.")
+
+    def _definition(self, view: str) -> str:
+        """The text of a view that is there, as the target's views are written."""
+        self.cursor.execute(
+            """
+            SELECT coalesce(' WITH (' || array_to_string(reloptions, ', ') || ')', '') || ' AS '
+                   || rtrim(pg_get_viewdef(oid), ';')
+              FROM pg_class WHERE oid = %s
+            """,
+            [self.there[view].oid],
+        )
+        return str(self.cursor.fetchone()[0])
 
     def _record(self, recorded: set[str]) -> None:
         ours, theirs = qualified(TARGET_SCHEMA, MIGRATIONS), qualified(self.adoption.schema, MIGRATIONS)

@@ -114,8 +114,7 @@ def _changed(context: Context, there: Table, mine: Column, wanted: Column) -> tu
 
 def _retyped(context: Context, there: Table, mine: Column, wanted: Column, how: Fit) -> list[str]:
     column = f"ALTER COLUMN {quote(mine.name)}"
-    views = context.facts.views_on(there, materialised=False) + context.facts.views_on(there, materialised=True)
-    if views:
+    if views := context.facts.views_on(there, mine.name):
         context.plan.refuse(
             there.name,
             f"{mine.name} is {mine.type} and must become {wanted.type}, which PostgreSQL does not do under a view: "
@@ -313,8 +312,8 @@ def foreign_keys(context: Context, there: Table, want: Table, moving: Collection
         if set(key.columns) <= set(there.columns) and (broken := context.facts.orphans(there, key, target)):
             context.plan.refuse(
                 there.name,
-                f"{broken} name a {table} row that is not there, in {', '.join(key.columns)}. Remove or mend them, or "
-                f"leave the rule out with --leave-out {key.name}.",
+                f"{broken} name a row of {table} that is not there, in {', '.join(key.columns)}. Remove or mend them, "
+                f"or leave the rule out with --leave-out {key.name}.",
             )
             continue
         if same is None:

@@ -86,17 +86,18 @@ class Facts:
         )
         return bool(self._cursor.fetchone()[0])
 
-    def views_on(self, table: Table, *, materialised: bool) -> list[str]:
-        """The views that read the table directly, in SQL."""
+    def views_on(self, table: Table, column: str) -> list[str]:
+        """The views, of both kinds, that read a column of the table directly, in SQL."""
         self._cursor.execute(
             """
             SELECT DISTINCT nspname, c.relname FROM pg_depend d
               JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
               JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = %s AND c.oid <> %s AND c.relkind = %s
+              JOIN pg_attribute a ON attrelid = d.refobjid AND attnum = d.refobjsubid
+             WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = %s AND attname = %s
              ORDER BY 1, 2
             """,
-            [table.oid, table.oid, "m" if materialised else "v"],
+            [table.oid, column],
         )
         return [qualified(schema, name) for schema, name in self._cursor.fetchall()]
 

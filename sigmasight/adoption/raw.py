@@ -15,7 +15,7 @@ from typing import Any
 from django.conf import settings
 
 from sigmasight.adoption.catalog import Column, Table, partition_names
-from sigmasight.adoption.compare import BATCH, TIME, Context, checks, columns, not_null
+from sigmasight.adoption.compare import BATCH, Context, checks, columns, not_null
 from sigmasight.adoption.indexes import alike, build, is_free
 from sigmasight.adoption.names import OWN, TARGET_SCHEMA, literal, qualified, quote, rehomed, with_suffix
 from sigmasight.adoption.obstacles import grants, obstacles, views
@@ -63,8 +63,8 @@ def raw(context: Context, cursor: Any, alias: str, there: Table, want: Table, no
     plan = context.plan
     reasons = list(obstacles(cursor, there))
     moment = there.columns.get("created_at")
-    if moment is None or moment.type != TIME:
-        reasons.append(f"created_at is {moment.type if moment else 'not there'}, and rows are kept by it ({TIME}).")
+    if moment is None:
+        reasons.append("has no column created_at, by which rows are kept.")
     if there.primary_key and there.primary_key.columns not in {("id",), ("created_at", "id")}:
         reasons.append(f"its primary key is ({', '.join(there.primary_key.columns)}), not (id).")
     if old_name(there.name) in context.taken:
@@ -74,7 +74,7 @@ def raw(context: Context, cursor: Any, alias: str, there: Table, want: Table, no
     will_be = columns(context, there, want)
     not_null(context, there, want, will_be, but="created_at")
     checks(context, there, want)
-    if plan.refusals:
+    if plan.refusals or moment is None:
         return
     span = _span(cursor, there, now)
     _bounds(context, there, span, now)

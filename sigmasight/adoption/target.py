@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -33,7 +35,7 @@ def in_target(alias: str) -> Iterator[BaseDatabaseWrapper]:
     with ordinary.cursor() as cursor:
         cursor.execute("SHOW search_path")
         (path,) = cursor.fetchone()
-    other: BaseDatabaseWrapper = ordinary.copy()  # type: ignore[attr-defined]
+    other: BaseDatabaseWrapper = ordinary.copy()
     options = other.settings_dict["OPTIONS"] = {**other.settings_dict.get("OPTIONS", {})}
     escaped = f"{TARGET_SCHEMA}, {path}".replace("\\", "\\\\").replace(" ", "\\ ")
     options["options"] = f"{options.get('options', '')} -c search_path={escaped}".strip()
@@ -45,8 +47,17 @@ def in_target(alias: str) -> Iterator[BaseDatabaseWrapper]:
         other.close()
 
 
-def make(alias: str) -> dict[str, str]:
-    """Makes the target schema anew; the app that each of its tables belongs to.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the migrations have made: the app of each table and view, and the views' definitions, in the order they
+    were made in. The views themselves are gone again: they would be in the way of changing their tables."""
+
+    apps: dict[str, str]
+    views: dict[str, str]
+
+
+def make(alias: str) -> Target:
+    """Makes the target schema anew.
 
     Raises TargetError, where this role may not, or where the schema is somebody else's.
     """
@@ -57,10 +68,10 @@ def make(alias: str) -> dict[str, str]:
     owners: dict[str, str] = {}
     with in_target(alias) as connection, connection.cursor() as cursor:
 
-        def note(action: str, migration: Any = None, fake: bool = False) -> None:
-            if action == "apply_success":
+        def note(action: str, migration: Migration | None = None, fake: bool | None = None, /) -> None:
+            if action == "apply_success" and migration is not None:
                 cursor.execute(
-                    "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p')"
+                    "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p', 'v')"
                     " AND NOT relispartition",
                     [TARGET_SCHEMA],
                 )
@@ -74,7 +85,23 @@ def make(alias: str) -> dict[str, str]:
         with only_its_own(alias):
             executor = MigrationExecutor(connection, note)
             executor.migrate(executor.loader.graph.leaf_nodes())
-    return owners
+    with connections[alias].cursor() as cursor:
+        return Target(owners, _take_views(cursor))
+
+
+def _take_views(cursor: Any) -> dict[str, str]:
+    cursor.execute(
+        """
+        SELECT relname, coalesce(' WITH (' || array_to_string(reloptions, ', ') || ')', '') || ' AS '
+               || rtrim(pg_get_viewdef(oid), ';')
+          FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'v' ORDER BY oid
+        """,
+        [TARGET_SCHEMA],
+    )
+    views = dict(cursor.fetchall())
+    if views:
+        cursor.execute(f"DROP VIEW {', '.join(qualified(TARGET_SCHEMA, name) for name in views)}")
+    return views
 
 
 def use_functions_of(cursor: Any, schema: str) -> None:
@@ -123,6 +150,12 @@ def drop_statements(cursor: Any) -> list[str]:
     """What drops the target schema as it is now."""
     statements = []
     cursor.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind = 'v' ORDER BY oid",
+        [TARGET_SCHEMA],
+    )
+    if names := [qualified(TARGET_SCHEMA, name) for (name,) in cursor.fetchall()]:
+        statements.append(f"DROP VIEW {', '.join(names)}")
+    cursor.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p')"
         " AND NOT relispartition ORDER BY 1",
         [TARGET_SCHEMA],
@@ -149,7 +182,8 @@ def foreign_bodies(cursor: Any) -> list[str]:
     """What migrations made in the target schema that adoption does not know how to carry over."""
     cursor.execute(
         """
-        SELECT 'view ' || relname FROM pg_class WHERE relnamespace = %(s)s::regnamespace AND relkind IN ('v', 'm', 'f')
+        SELECT 'materialised view or foreign table ' || relname FROM pg_class
+         WHERE relnamespace = %(s)s::regnamespace AND relkind IN ('m', 'f')
         UNION ALL
         SELECT 'sequence ' || relname FROM pg_class c
          WHERE relnamespace = %(s)s::regnamespace AND relkind = 'S' AND NOT EXISTS (

@@ -102,9 +102,10 @@ def ensure_days(table: str, days: Iterable[dt.date], using: str = "default") -> 
     return missing
 
 
-def release(table: str, name: str, using: str = "default", *, agreed: Callable[[], None] | None = None) -> None:
+def release(table: str, name: str, using: str = "default", *, agreed: Callable[[], None] | None = None) -> bool:
     """Takes a partition with its rows out of `table`, and puts a gap in its place: rows of its time go to quarantine
-    from now on. What is left of it is a table of its own; `drop_released` drops it.
+    from now on. What is left of it is a table of its own; `drop_released` drops it. False where `table` has no such
+    partition (any more): somebody else did it.
 
     `agreed` is called when nobody else can touch `table` any more, in the same transaction: what it writes becomes
     true together with the release, and whatever it raises calls that off. It must be quick, as writers wait.
@@ -117,7 +118,8 @@ def release(table: str, name: str, using: str = "default", *, agreed: Callable[[
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"partitions:{table}"])
             current = _partitions(cursor, table)
             if name not in {part.name for part in current if not part.is_gap}:
-                raise ValueError(f"{name} is no partition of {table} that holds rows")
+                _set_lock_timeout(cursor, before)
+                return False
             # The one that few use comes first: nobody else waits until we wait for the parent.
             for each in (name, table):
                 cursor.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(each)))
@@ -136,6 +138,7 @@ def release(table: str, name: str, using: str = "default", *, agreed: Callable[[
             )
             _tile(cursor, table, [part for part in current if part.name != name], [])
             _set_lock_timeout(cursor, before)
+            return True
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", None) not in {"55P03", "40P01"}:  # lock not available, deadlock
             raise

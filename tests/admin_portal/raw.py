@@ -11,9 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from activity.models import QuarantinedRow
+from activity.rollup_models import ActiveRollup, EventRollup, RollupDay, RollupMark, RollupSource
 from admin_portal.site import site
 from ai_tuning.models import Memory
 from metrics.models import DailyMetric
+from metrics.rollup_models import ModelPrice
 from tests.factories.activity import (
     AnswerFactory,
     ConversationFactory,
@@ -58,6 +60,15 @@ def make_rows(count: int) -> None:
         Memory.objects.create(scope="user", user_id=person.pk, content="Likes bonds")
         DocumentFactory(embedding=EMBEDDING)
         AnnotationFactory(message_id=answer.pk)
+        price = {"input": 1, "output": 2}
+        ModelPrice.objects.create(model="gpt-5", effective_from=dt.date(2026, 1, 1) + dt.timedelta(days=n), **price)
+        at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=n)
+        cell = {"grain": "day", "at": at, "last_at": at}
+        EventRollup.objects.create(**cell, event_type="chat.session_start", error_code="", events=1, people=b"h")
+        ActiveRollup.objects.create(**cell, events=1, users=b"h")
+        RollupSource.objects.create(name=f"table {n}")
+        RollupDay.objects.create(source="user_activity_events", date=at.date())
+        RollupMark.objects.create(source="user_activity_events", grain="hour", at=at)
 
 
 def queries(client: Any, url: str) -> list[str]:

@@ -314,12 +314,13 @@ def test_a_thread_of_very_many_matches_marks_the_newest(as_admin):
     read(as_admin.get(f"{URL}/{conversation.pk}?q=beta"))
 
 
-def test_each_conversation_stands_once_beside_a_thread():
+def test_each_conversation_stands_once_beside_a_thread_where_its_first_message_found_does():
     first, second = talk("beta?", "beta!", created_at=ago(hours=2)), talk("beta?", "No.", created_at=ago(hours=1))
+    newest = MessageFactory(conversation=first.conversation, content="beta", created_at=ago(minutes=1))
     page = message_page(between(ago(days=1), timezone.now()), ConversationFilter("beta"))
-    assert len(page.rows) == 3
-    assert [each.row.id for each in page.conversations] == [second.conversation_id, first.conversation_id]
-    assert page.conversations[1].hit.message_id == first.pk
+    assert len(page.rows) == 4
+    assert [each.row.id for each in page.conversations] == [first.conversation_id, second.conversation_id]
+    assert page.conversations[0].hit.message_id == newest.pk
 
 
 def test_a_conversation_deleted_between_two_queries_is_left_out(monkeypatch):

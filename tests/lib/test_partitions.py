@@ -29,6 +29,7 @@ from sigmasight.lib.partitions import (
     days_between,
     ensure_around,
     ensure_days,
+    leave_open,
     partitions,
     utc_day,
 )
@@ -601,3 +602,19 @@ def test_a_day_can_be_detached_without_locking_anybody_out(committed, reader):
     run(f"DROP TABLE {committed}_p20261117")
     assert ensure_days(committed, [day(1)]) == [day(1)]
     tiled(committed)
+
+
+def test_a_table_of_old_rows_fits_into_the_time_that_is_left_open(committed):
+    ensure_around(committed, DAY, behind=3, ahead=2)
+    low, high = (dt.datetime(2026, 10, number, tzinfo=dt.UTC) for number in (5, 7))
+    for first, last in ((low, high), (low, dt.datetime(2026, 11, 16, tzinfo=dt.UTC))):
+        leave_open(committed, first, last)
+        found = partitions(committed)
+        assert [early.high for early, late in pairwise(found) if early.high != late.low] == [first]
+        assert not [part for part in found if part.low < last and first < part.high]
+    assert days_of(committed) == [day(0), day(1), day(2)]
+    run(f"CREATE TABLE {committed}_old (LIKE {committed} INCLUDING ALL)")
+    run(f"INSERT INTO {committed}_old (created_at, note) VALUES ('2026-11-01', 'old')")
+    run(f"ALTER TABLE {committed} ATTACH PARTITION {committed}_old FOR VALUES FROM ('2026-10-05Z') TO ('2026-11-16Z')")
+    tiled(committed)
+    assert ensure_around(committed, DAY, behind=3, ahead=2) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import time
+import uuid
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -16,7 +17,7 @@ from sigmasight.lib.rollups.fill import fill
 from sigmasight.lib.rollups.read import read
 from sigmasight.lib.rollups.spec import GRAINS, Rollup
 from tests.factories.metrics import AIRequestFactory, random_requests
-from tests.lib.rollups.oracle import Fact, by_dimension, figures, told
+from tests.lib.rollups.oracle import Fact, by_dimension, figures, floor, told
 
 pytestmark = pytest.mark.django_db
 
@@ -103,7 +104,7 @@ def spans(chance: random.Random, count: int) -> list[tuple[dt.datetime, dt.datet
     """Spans of the last days that cut days, hours and minutes, or nothing, or lie in one minute."""
     first = NOW - 6 * DAY
     found = [
-        (first.replace(hour=0, minute=0, second=0, microsecond=0), NOW.replace(hour=0, minute=0, second=0, microsecond=0)),
+        (floor(first, "day"), floor(NOW, "day")),
         (first, NOW + DAY),
         (NOW, NOW),
         (NOW, first),
@@ -220,10 +221,10 @@ def test_a_request_with_thousands_of_calls_holds_nothing_up() -> None:
     assert time.monotonic() - began < 20
 
 
-def test_a_call_of_two_models_tools_is_the_newest_by_time_then_id() -> None:
+def test_the_newest_failure_is_the_newest_by_time_then_id() -> None:
     at = NOW - HOUR
     for n in (3, 9, 5):
-        AIRequestFactory(id=f"00000000-0000-0000-0000-00000000000{n}", error_type="x", error_message=str(n), created_at=at)
+        AIRequestFactory(id=uuid.UUID(int=n), error_type="x", error_message=str(n), created_at=at)
     fill(REQUEST_SOURCE, NOW)
 
     assert read(REQUESTS, NOW - DAY, NOW).total()["sample_at"][1] == "9"

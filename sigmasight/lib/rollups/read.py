@@ -116,7 +116,7 @@ def read(
         spans.append((max(start, after.filled_until), end))
     spans = _joined(spans)
     kept = [(grain, cell) for grain, cell in found if not any(low <= cell.at < high for low, high in unfilled)]
-    counts = {grain: sum(1 for each, _ in kept if each == grain) for grain in reversed(GRAINS)}
+    counts: dict[str, int] = {grain: sum(1 for each, _ in kept if each == grain) for grain in reversed(GRAINS)}
     cells = [cell for _, cell in kept]
     cells += compute(rollup, spans, bucket, names=picked, where=where, using=using)
     told = Provenance(start, end, after.as_of, after.filled_until, counts, tuple(spans), is_widened, bucket)
@@ -187,6 +187,18 @@ def _cover(start: dt.datetime, end: dt.datetime, grains: Sequence[Grain], since:
     _cover(high, end, grains[:-1], since, into)
 
 
+# Late rows of days before today are found at once, and counted a little later.
+_AS_OF = sql.SQL("""
+    LEAST(as_of, (
+        SELECT min(marked_at) FROM rollup_marks
+         WHERE source = %(source)s AND at > %(start)s - interval '1 hour'
+           AND at < LEAST(%(end)s, date_trunc('day', filled_until, 'UTC'))
+           AND NOT EXISTS (SELECT FROM rollup_days AS waiting
+                            WHERE waiting.source = %(source)s AND waiting.filled_at IS NULL
+                              AND waiting.date = (at AT TIME ZONE 'UTC')::date)))
+""")
+
+
 def _fetch(
     rollup: Rollup,
     measures: Sequence[Measure],
@@ -198,6 +210,7 @@ def _fetch(
 ) -> tuple[list[tuple[Grain, Cell]], state.FillState, list[Span]]:
     """The cells, and the state that they belong to, from one snapshot."""
     values: dict[str, Any] = {"source": rollup.raw_table, "first": start.date(), "last": end.date(), **where}
+    values |= {"start": start, "end": end}
     pieces: list[sql.Composable] = []
     for number, (grain, low, high) in enumerate(wanted):
         values |= {f"grain{number}": grain, f"low{number}": low, f"high{number}": high}
@@ -223,7 +236,7 @@ def _fetch(
             """).format(
                 at=MOMENT.format(sql.SQL("at")),
                 filled_until=MOMENT.format(sql.SQL("filled_until")),
-                as_of=MOMENT.format(sql.SQL("as_of")),
+                as_of=MOMENT.format(_AS_OF),
                 columns=sql.SQL("").join([sql.SQL(", {}").format(sql.Identifier(each)) for each in columns]),
                 table=sql.Identifier(rollup.table),
                 condition=condition,

@@ -170,8 +170,8 @@ class Rollup:
     """A table of cells.
 
     `source` is a SELECT whose rows have a column `at` (when), the dimensions, and what the measures refer to; it holds
-    the placeholders `{within}` (the raw rows' span) and may be asked for a part of them only (`{also}`).
-    The first measure counts the source's rows. `once`: the source is worth reading once into memory, as its rows are expensive to make.
+    the placeholder `{within}` (the raw rows' span). The first measure counts the source's rows. `once`: the source is
+    worth reading once into memory, as its rows are expensive to make.
     """
 
     name: str

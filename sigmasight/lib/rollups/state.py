@@ -11,12 +11,14 @@ from psycopg import sql
 
 @dataclass(frozen=True, slots=True)
 class FillState:
-    """`filled_until`: cells hold every row before, as of `as_of`; later rows are read raw. None: never filled."""
+    """`filled_until`: cells hold every row before, as of `as_of`; later rows are read raw. None: never filled.
+    `found_at`: when news were last looked for."""
 
     filled_until: dt.datetime | None
     found_until: dt.datetime | None
     watermark: int | None
     as_of: dt.datetime | None
+    found_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,9 @@ def state(source: str, using: str = "default", *, lock: bool = False) -> FillSta
     with connections[using].cursor() as cursor:
         if lock:
             cursor.execute("INSERT INTO rollup_sources (name) VALUES (%s) ON CONFLICT DO NOTHING", [source])
-        query = sql.SQL("SELECT filled_until, found_until, watermark, as_of FROM rollup_sources WHERE name = %s {}")
+        query = sql.SQL(
+            "SELECT filled_until, found_until, watermark, as_of, found_at FROM rollup_sources WHERE name = %s {}"
+        )
         cursor.execute(query.format(sql.SQL("FOR UPDATE SKIP LOCKED" if lock else "")), [source])
         row = cursor.fetchone()
         if row is None:

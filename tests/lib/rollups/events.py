@@ -40,7 +40,10 @@ def insert(using: Any, at: dt.datetime, times: int = 1) -> None:
 
 
 def counted(
-    start: dt.datetime = NOW - 26 * DAY, end: dt.datetime = NOW + 2 * DAY, bucket: Grain = "day", rollup: Rollup = EVENTS
+    start: dt.datetime = NOW - 26 * DAY,
+    end: dt.datetime = NOW + 2 * DAY,
+    bucket: Grain = "day",
+    rollup: Rollup = EVENTS,
 ) -> dict[dt.datetime, int]:
     """Events by bucket, as they are read."""
     groups = read(rollup, start, end, bucket=bucket).merged(lambda at, key: floor(at, bucket), ("events",))

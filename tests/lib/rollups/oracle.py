@@ -50,7 +50,9 @@ def figures(
     for fact in facts:
         if start <= fact.at < end and only(fact.key):
             groups.setdefault((floor(fact.at, bucket), fact.key), []).append(fact)
-    return {name: {measure.name: _figure(measure, group) for measure in rollup.measures} for name, group in groups.items()}
+    return {
+        name: {measure.name: _figure(measure, group) for measure in rollup.measures} for name, group in groups.items()
+    }
 
 
 def _figure(measure: Any, facts: list[Fact]) -> Any:
