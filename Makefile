@@ -14,6 +14,8 @@ PYTHON ?= $(shell \
 
 BIN := .venv/bin
 ARGS ?=
+REQUESTS ?= 1_000_000
+EVENTS ?= 2_000_000
 
 # $(call setup,run): the virtual environment with that set of packages; silent when it is there already.
 define setup
@@ -64,9 +66,9 @@ fix: ## Format and mend what can be mended by machine
 	$(call setup,test)
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet . ; $(BIN)/djlint --quiet --reformat templates || true
 
-bench: ## Measure (ARGS="--help" to choose)
+bench: ## Measure (REQUESTS=1_000_000 EVENTS=2_000_000; ARGS="--help" for the rest)
 	$(call setup,test)
-	@exec $(BIN)/python -m bench $(ARGS)
+	@exec $(BIN)/python -m bench --requests $(REQUESTS) --events $(EVENTS) $(ARGS)
 
 shell: ## Django's shell, on the running product's databases
 	$(call setup,run)

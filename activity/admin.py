@@ -9,6 +9,7 @@ from uuid import UUID
 from django.contrib.postgres.search import SearchQuery
 from django.db.models import Model, Q, QuerySet
 
+from activity.funnel_admin import FUNNEL_TABLES
 from activity.models import (
     Conversation,
     Event,
@@ -246,4 +247,5 @@ RAW_TABLES: Mapping[type[Model], type[RawTable]] = {
     RollupSource: RollupSourceTable,
     RollupDay: RollupDayTable,
     RollupMark: RollupMarkTable,
+    **FUNNEL_TABLES,
 }

@@ -1,7 +1,7 @@
 """Figures about people: who there are, who was active, who got as far as a portfolio.
 
-Sign-ups and portfolios are counted from the records (`users`, `portfolios`), which are complete, also for people whose
-sign-up left no events; activity and errors from roll-ups of events (`activity.rollups`).
+Sign-ups and portfolios come from the onboarding funnel (`activity.funnel`), which knows them from records and from
+events, and is a minute behind at most; activity and errors from roll-ups of events (`activity.rollups`).
 """
 
 from __future__ import annotations
@@ -9,28 +9,36 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.db import connections
-
+from activity import funnel
+from activity.funnels.definition import Definition, UnknownFunnelError, current
 from activity.models import User
 from activity.rollups import ACTIVE, EVENTS
 from sigmasight.lib.periods import Period, floor
 from sigmasight.lib.rollups.people import People
-from sigmasight.lib.rollups.read import Provenance, read
+from sigmasight.lib.rollups.read import Provenance, Reading, read
 
 
 @dataclass(frozen=True, slots=True)
 class PeopleFigures:
-    """`total`: accounts at the period's end. `signed_up`: of the period. `with_portfolio`: of those, how many have
-    a portfolio by the period's end. `who`: people with at least one event in the period."""
+    """`total`: accounts at the period's end. `signed_up`: of the period; None: never counted yet. `who`: people with
+    at least one event in it.
 
-    total: int
-    signed_up: int
+    `cohort`: of those who entered the onboarding funnel in the period, how many signed up; `with_portfolio`: of those,
+    how many made a portfolio within the funnel's window.
+    """
+
+    total: int | None
+    signed_up: int | None
+    cohort: int
     with_portfolio: int
     who: People
     provenance: Provenance
+    # Everything written until then is in the sign-ups.
+    signed_up_as_of: dt.datetime | None = None
 
     @property
     def active(self) -> int:
@@ -38,20 +46,18 @@ class PeopleFigures:
 
     @property
     def conversion(self) -> float | None:
-        """Sign-ups of the period with a portfolio, as a share, 0 to 1; None for no sign-ups."""
-        return self.with_portfolio / self.signed_up if self.signed_up else None
+        """From account to portfolio, as a share of the cohort, 0 to 1; None for nobody."""
+        return self.with_portfolio / self.cohort if self.cohort else None
 
 
 @dataclass(frozen=True, slots=True)
 class PeopleBucket:
+    """One bucket. `conversion` as above, of those who entered in it; None in buckets smaller than a day, too."""
+
     at: dt.datetime
     active: int
     signed_up: int
-    with_portfolio: int
-
-    @property
-    def conversion(self) -> float | None:
-        return self.with_portfolio / self.signed_up if self.signed_up else None
+    conversion: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,49 +72,76 @@ class StopFigures:
     sample: str
 
 
-_SIGNED_UP = """
-    SELECT users.created_at, EXISTS (
-               SELECT FROM portfolios WHERE portfolios.user_id = users.id AND portfolios.created_at < %(end)s
-           ) AS has_portfolio
-      FROM users
-     WHERE users.created_at >= %(start)s AND users.created_at < %(end)s
-"""
+# The onboarding funnel, and the steps of it that these figures are about (`docs/funnels.md`).
+_FUNNEL, _SIGNED_UP, _PORTFOLIO = "onboarding", "registered", "portfolio_made"
+
+
+class PeopleLook:
+    """One look at a period; what it reads, it reads once."""
+
+    def __init__(self, period: Period) -> None:
+        self.period = period
+
+    @cached_property
+    def _active(self) -> Reading:
+        return read(ACTIVE, self.period.start, self.period.end, bucket=self.period.bucket, names=("users",))
+
+    @cached_property
+    def _onboarding(self) -> Definition | None:
+        """None as long as the funnel was never built: then nothing is known of sign-ups."""
+        try:
+            return current(_FUNNEL)
+        except UnknownFunnelError:
+            return None
+
+    @cached_property
+    def _signed_up(self) -> list[tuple[dt.datetime, int]]:
+        if self._onboarding is None:
+            return []
+        return funnel.step_counts(_FUNNEL, _SIGNED_UP, self.period.start, self.period.end, self.period.bucket)
+
+    def figures(self) -> PeopleFigures:
+        """The period's figures."""
+        who = self._active.total()["users"].count()
+        if self._onboarding is None:
+            return PeopleFigures(None, None, 0, 0, who, self._active.provenance)
+        told = funnel.figures(self._onboarding, self.period.start, self.period.end)
+        reached = {step.name: step.reached for step in told.steps}
+        return PeopleFigures(
+            funnel.people_total(self.period.end),
+            sum(count for _, count in self._signed_up),
+            reached[_SIGNED_UP],
+            reached[_PORTFOLIO],
+            who,
+            self._active.provenance,
+            told.as_of,
+        )
+
+    def by_bucket(self) -> list[PeopleBucket]:
+        """The figures of every bucket of the period, in order, empty ones included."""
+        cut = self.period.bucket
+        active = {at: group["users"] for at, group in self._active.merged(lambda at, key: floor(at, cut)).items()}
+        signed_up = dict(self._signed_up)
+        shares: dict[dt.datetime, float | None] = {}
+        if cut == "day" and self._onboarding is not None:
+            first, last = (self._onboarding.number_of(name) - 1 for name in (_SIGNED_UP, _PORTFOLIO))
+            for cohort in funnel.cohorts(_FUNNEL, self.period):
+                of = cohort.reached[first]
+                shares[cohort.start] = cohort.reached[last] / of if of else None
+        return [
+            PeopleBucket(at, active[at].count().count if at in active else 0, signed_up.get(at, 0), shares.get(at))
+            for at in self.period.buckets()
+        ]
 
 
 def figures(period: Period) -> PeopleFigures:
-    """The period's figures, exact, in one query."""
-    with connections["default"].cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH signed_up AS ({_SIGNED_UP})
-            SELECT (SELECT count(*) FROM users WHERE created_at < %(end)s),
-                   (SELECT count(*) FROM signed_up),
-                   (SELECT count(*) FROM signed_up WHERE has_portfolio)
-            """,  # noqa: S608 (the subquery is our own constant)
-            period.sql(),
-        )
-        total, signed_up, with_portfolio = cursor.fetchone()
-    reading = read(ACTIVE, period.start, period.end, bucket=period.bucket)
-    every = reading.total()
-    return PeopleFigures(total, signed_up, with_portfolio, every["users"].count(), reading.provenance)
+    """The period's figures."""
+    return PeopleLook(period).figures()
 
 
 def by_bucket(period: Period) -> list[PeopleBucket]:
     """The figures of every bucket of the period, in order, empty ones included."""
-    params = period.sql()
-    with connections["default"].cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT date_bin(%(step)s, created_at, %(origin)s), count(*), count(*) FILTER (WHERE has_portfolio)
-              FROM ({_SIGNED_UP}) AS signed_up GROUP BY 1
-            """,  # noqa: S608 (the subquery is our own constant)
-            params,
-        )
-        sign_ups = {at: (count, made) for at, count, made in cursor.fetchall()}
-    reading = read(ACTIVE, period.start, period.end, bucket=period.bucket, names=("users",))
-    groups = reading.merged(lambda at, key: floor(at, period.bucket))
-    active = {at: group["users"].count().count for at, group in groups.items()}
-    return [PeopleBucket(at, active.get(at, 0), *sign_ups.get(at, (0, 0))) for at in period.buckets()]
+    return PeopleLook(period).by_bucket()
 
 
 def what_stops_people(period: Period, limit: int = 8) -> list[StopFigures]:

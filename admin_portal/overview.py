@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from django.urls import reverse
 from django.utils import timezone
 
-from activity import people
-from activity.people import PeopleBucket, PeopleFigures
+from activity.people import PeopleBucket, PeopleFigures, PeopleLook
 from admin_portal import words
 from admin_portal.words import Sentence
 from ai_tuning import feedback, review
@@ -81,12 +80,13 @@ def overview(period: Period) -> Overview:
 
 
 def _people(period: Period) -> PeopleWindow:
-    buckets = people.by_bucket(period)
-    earlier = people.by_bucket(period.previous) if period.compare else []
+    look, look_back = PeopleLook(period), PeopleLook(period.previous)
+    buckets = look.by_bucket()
+    earlier = look_back.by_bucket() if period.compare else []
     if not is_covered([each.active for each in buckets], [each.active for each in earlier]):
         earlier = []
-    before = people.figures(period.previous) if earlier else None
-    return PeopleWindow(people.figures(period), buckets, before, earlier)
+    before = look_back.figures() if earlier else None
+    return PeopleWindow(look.figures(), buckets, before, earlier)
 
 
 def _metro(period: Period) -> MetroWindow | None:
@@ -122,15 +122,17 @@ def _cards(
 def _people_cards(humans: PeopleWindow, *, compare: bool, hourly: bool) -> list[Card]:
     now, before = humans.now, humans.before
     users = reverse("admin:activity_user_changelist")
+    counted = age(now.signed_up_as_of, timezone.now()) if now.signed_up_as_of else ""
     return [
         card(
             "People active",
             now.active,
             before.active if before else None,
             compare=compare,
-            sub=f"of {COUNT.show(now.total)}",
+            sub="" if now.total is None else f"of {COUNT.show(now.total)}",
             values=humans.series("active"),
             earlier=humans.previous("active"),
+            exactness=pages.bound_of(now.who),
             href=reverse("admin:activity_event_changelist"),
             age="now",
         ),
@@ -141,8 +143,9 @@ def _people_cards(humans: PeopleWindow, *, compare: bool, hourly: bool) -> list[
             compare=compare,
             values=humans.series("signed_up"),
             earlier=humans.previous("signed_up"),
+            note="" if now.signed_up is not None else "not counted yet",
             href=users,
-            age="now",
+            age=counted,
         ),
         card(
             "Conversion",
@@ -154,9 +157,9 @@ def _people_cards(humans: PeopleWindow, *, compare: bool, hourly: bool) -> list[
             # An hour's share of two or three sign-ups is noise: drawn by day only.
             values=[] if hourly else humans.series("conversion"),
             earlier=humans.previous("conversion"),
-            exactness=f"exact, of {now.signed_up:,}",
+            exactness=f"exact, of {now.cohort:,}",
             href=users,
-            age="now",
+            age=counted,
         ),
     ]
 

@@ -144,6 +144,8 @@ def _about_people(now: PeopleFigures, before: PeopleFigures | None) -> Iterator[
         (now.signed_up, before.signed_up, "sign-ups", "activity_user"),
     )
     for count, was, label, table in counts:
+        if count is None or was is None:
+            continue
         strength = count_strength(count, was)
         if strength > STANDARD_ERRORS and was:
             change = delta(count, was)

@@ -15,7 +15,7 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
                 indent=2,
             )
         )
-    return 1 if any(each.ours is None for each in figures) else 0
+    return 1 if any(each.ours is None for each in figures) or any(each.value is None for each in measured) else 0
 
 
 def run(
@@ -82,31 +82,32 @@ def run(
     figures: list[Figure] = []
     measured: list[Measured] = []
     asked = [section for section in SECTIONS if section in options.only]
-    if {"queries", "memory", "late", "keepup", "drop"} & set(asked):
+    sections: dict[str, Callable[[], Iterable[Measured]]] = {
+        "rollup": lambda: upkeep.one_day(made.pair("day", like=empty), options.day_rows),
+        "search": lambda: _search(made.pair("search", like=empty), options.messages),
+        "loading": lambda: loading.loading(
+            made.pair("loading", like=empty), options.demo_rows // 3, options.demo_rows * 2 // 3, options.chats
+        ),
+    }
+    if not set(asked) <= set(sections):
         size = generate.Size(options.requests, options.events, dt.datetime.now(dt.UTC))
         full = _filled(made, empty, "full", size, measured, say)
         tenth = _filled(made, empty, "tenth", size.tenth(), measured, say) if options.tenth else None
-        for section in asked:
-            say(section)
-            if section == "queries":
-                figures += measure.queries(size.until, full, tenth, say)
-            elif section == "memory":
-                measured += upkeep.memory(full, size.until, cookie)
-            elif section == "late":
-                measured += upkeep.late_rows(full)
-            elif section == "keepup":
-                measured += upkeep.keeping_up(full, options.rate, options.seconds)
-            elif section == "drop":
-                measured += upkeep.dropping(full, tenth)
-    if "rollup" in asked:
-        say("rollup")
-        measured += upkeep.one_day(made.pair("day", like=empty), options.day_rows)
-    if "search" in asked:
-        measured += _search(made.pair("search", like=empty), options.messages, say)
-    if "loading" in asked:
-        say("loading")
-        pair = made.pair("loading", like=empty)
-        measured += loading.loading(pair, options.demo_rows // 3, options.demo_rows * 2 // 3, options.chats)
+        if "queries" in asked:
+            figures += measure.queries(size.until, full, tenth, say)
+        sections |= {
+            "memory": lambda: upkeep.memory(full, size.until, cookie),
+            "late": lambda: upkeep.late_rows(full),
+            "keepup": lambda: upkeep.keeping_up(full, options.rate, options.seconds),
+            "drop": lambda: upkeep.dropping(full, tenth),
+        }
+    for name in asked:
+        if name in sections:
+            say(name)
+            try:
+                measured += sections[name]()
+            except Exception as error:  # the others' figures are worth having all the same
+                measured.append(Measured(name, None, "", note=f"{type(error).__name__}: {error}".splitlines()[0]))
     return figures, measured
 
 
@@ -138,17 +139,14 @@ def _filled(
     return pair
 
 
-def _search(pair: databases.Pair, messages: int, say: Callable[[str], None]) -> list[Measured]:
+def _search(pair: databases.Pair, messages: int) -> list[Measured]:
     from bench.search import search_results
 
     databases.use(pair)
-    found = []
-    for each in search_results(messages):
-        say(f"search: {each.name}")
-        found.append(
-            Measured(f"Search: {each.name}, p95", each.p95, "ms", note=f"bare: {each.floor:,.1f} ms. {each.note}")
-        )
-    return found
+    return [
+        Measured(f"Search: {each.name}, p95", each.p95, "ms", note=f"bare: {each.floor:,.1f} ms. {each.note}")
+        for each in search_results(messages)
+    ]
 
 
 def surroundings(options: argparse.Namespace) -> dict[str, Any]:

@@ -23,7 +23,8 @@ TOLERANCE = 0.02
 @dataclass(frozen=True, slots=True)
 class Query:
     """`call` takes the moment up to which there are rows. `floor`: ways of writing the bare statement, on `alias`, with
-    the parameters start, end, step, origin. `kind`: the issue asks for 20 × of percentiles, tools and funnel."""
+    the parameters start, end, step, origin, edges and window. `kind`: the issue asks for 20 × of percentiles, tools and
+    funnel."""
 
     name: str
     kind: Kind
@@ -34,9 +35,11 @@ class Query:
     days: Literal["24h", "30d"] = "30d"
 
     def params(self, until: dt.datetime) -> dict[str, Any]:
+        from activity.funnels.definition import current
         from metrics.ai import LATENCY_EDGES
 
-        return {**period(until, self.days).sql(), "edges": list(LATENCY_EDGES)}
+        told = {"edges": list(LATENCY_EDGES), "window": current("onboarding").window}
+        return {**period(until, self.days).sql(), **told}
 
     def differs(self, ours: Any, theirs: Rows) -> str:
         """How our answer differs from the bare statement's; "" where they agree."""
@@ -138,6 +141,40 @@ _SLOWEST = f"""
     SELECT id::text FROM ai_request_metrics WHERE {_IN} AND {_OK} AND total_latency_ms IS NOT NULL
      ORDER BY total_latency_ms DESC, created_at DESC, id DESC LIMIT 10
 """
+# Everybody's first time at each step or a later one, from events, sessions that signed up, and records.
+_FIRSTS = """
+    WITH known AS (
+        SELECT session_id, min(user_id::text)::uuid AS user_id FROM user_activity_events
+         WHERE event_category = 'onboarding' AND user_id IS NOT NULL AND session_id IS NOT NULL GROUP BY 1
+    ), acts AS (
+        SELECT COALESCE(e.user_id, known.user_id, md5(e.session_id)::uuid) AS who, e.step, e.created_at AS at
+          FROM (SELECT user_id, session_id, created_at,
+                       CASE WHEN event_type IN ('onboarding.register_start', 'onboarding.register_error') THEN 1
+                            WHEN event_type = 'onboarding.register_complete' THEN 2
+                            WHEN event_type IN ('onboarding.portfolio_start', 'onboarding.portfolio_error') THEN 4
+                            WHEN event_type = 'onboarding.portfolio_complete' THEN 5
+                            WHEN event_category = 'chat' THEN 3
+                            WHEN event_type IN ('onboarding.login_success', 'auth.token_refresh', 'auth.logout') THEN 3
+                            END AS step
+                  FROM user_activity_events WHERE created_at < %(end)s) AS e
+          LEFT JOIN known ON e.user_id IS NULL AND known.session_id = e.session_id
+         WHERE e.step IS NOT NULL
+         UNION ALL SELECT id, 2, created_at FROM users WHERE created_at < %(end)s
+         UNION ALL SELECT user_id, 3, created_at FROM agent_conversations WHERE created_at < %(end)s
+         UNION ALL SELECT user_id, 5, created_at FROM portfolios WHERE created_at < %(end)s
+    ), firsts AS (
+        SELECT who, min(at) AS t1, min(at) FILTER (WHERE step >= 2) AS t2, min(at) FILTER (WHERE step >= 3) AS t3,
+               min(at) FILTER (WHERE step >= 4) AS t4, min(at) FILTER (WHERE step >= 5) AS t5
+          FROM acts WHERE who IS NOT NULL GROUP BY 1
+    ), entered AS (SELECT * FROM firsts WHERE t1 >= %(start)s AND t1 < %(end)s)
+"""
+_REACHED = ", ".join(["count(*)", *(f"count(*) FILTER (WHERE t{number} <= t1 + %(window)s)" for number in range(2, 6))])
+_FUNNEL = f"{_FIRSTS} SELECT {_REACHED} FROM entered"
+_COHORTS = f"{_FIRSTS} SELECT date_bin('1 day', t1, %(origin)s), {_REACHED} FROM entered GROUP BY 1"
+_DROPPED = f"""
+    {_FIRSTS} SELECT t4, t1 FROM entered WHERE t4 <= t1 + %(window)s AND (t5 IS NULL OR t5 > t1 + %(window)s)
+     ORDER BY t1 DESC, who DESC LIMIT 50
+"""
 _THUMBS = f"SELECT {_BIN}, count(*) FROM ai_feedback WHERE {_IN} GROUP BY 1"
 
 
@@ -190,6 +227,15 @@ def _thumbs(until: dt.datetime) -> Any:
     from ai_tuning import feedback
 
     return feedback.ratings_by_bucket(period(until))
+
+
+def _funnel(name: str, *more: Any) -> Callable[[dt.datetime], Any]:
+    def call(until: dt.datetime) -> Any:
+        from activity import funnel
+
+        return getattr(funnel, name)("onboarding", period(until), *more)
+
+    return call
 
 
 def _page(path: str) -> Callable[[dt.datetime], Any]:
@@ -279,6 +325,28 @@ def registry() -> Sequence[Query]:
             _people("by_bucket"),
             lambda found: [(each.at, each.active) for each in found if each.active],
             (_ACTIVE_BY_BUCKET,),
+        ),
+        Query(
+            "Funnel",
+            "funnel",
+            _funnel("funnel"),
+            lambda found: [tuple(step.reached for step in found.steps)],
+            (_FUNNEL,),
+        ),
+        Query("Funnel by error", "funnel", _funnel("funnel", "error")),
+        Query(
+            "Cohorts by day",
+            "funnel",
+            _funnel("cohorts"),
+            lambda found: [(each.start, *each.reached) for each in found if each.entered],
+            (_COHORTS,),
+        ),
+        Query(
+            "Who stopped at the portfolio",
+            "funnel",
+            _funnel("dropped", "portfolio_started"),
+            lambda found: [(each.reached_at, each.entered_at) for each in found.people],
+            (_DROPPED,),
         ),
         Query(
             "What stops people",

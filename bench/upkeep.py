@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,17 +27,17 @@ LATE_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One figure. `asked`: what it may be at most; None where nothing is asked."""
+    """One figure. `asked`: what it may be at most; None where nothing is asked. `value` None: it failed, `note` how."""
 
     what: str
-    value: float
+    value: float | None
     unit: str
     asked: float | None = None
     note: str = ""
 
     @property
     def shown(self) -> str:
-        return f"{self.value:,.{0 if self.value >= 100 else 2}f} {self.unit}"
+        return "–" if self.value is None else f"{self.value:,.{0 if self.value >= 100 else 2}f} {self.unit}"
 
     @property
     def asked_shown(self) -> str:
@@ -46,6 +45,8 @@ class Measured:
 
     @property
     def verdict(self) -> str:
+        if self.value is None:
+            return "failed"
         return "" if self.asked is None else "ok" if self.value <= self.asked else "too much"
 
 
@@ -116,52 +117,66 @@ def one_day(pair: Pair, rows: int) -> list[Measured]:
 
 
 def keeping_up(pair: Pair, rate: int, seconds: float) -> list[Measured]:
-    """The share of one core that filling takes while another process writes `rate` rows a second, a third of them
-    requests. Both this process and its PostgreSQL backend count; the writer's do not."""
+    """The share of one core that filling, and refreshing the funnels, take while another process writes `rate` rows a
+    second, a third of them requests. Both this process and its PostgreSQL backend count; the writer's do not."""
     from django.db import connection
 
-    fill_all = _fill_all()
-    use(pair)
-    fill_all()  # whatever came before
-    with ExitStack() as stack:
-        with connection.cursor() as cursor:
-            # Workers would do part of it beside the backend that is watched.
-            cursor.execute("SET max_parallel_workers_per_gather = 0")
-            cursor.execute("SELECT pg_backend_pid()")
-            (backend,) = cursor.fetchone()
-        writer = subprocess.Popen(
-            [sys.executable, "-m", "bench.writer", conninfo(pair.gondola), str(rate), str(seconds)],
-            cwd=BASE,
-            stdout=subprocess.PIPE,
-        )
-        stack.callback(writer.kill)
-        begun, cpu, backend_cpu = time.monotonic(), time.process_time(), _cpu_of(backend)
-        passes = []
-        while time.monotonic() - begun < seconds:
-            time.sleep(max(0.0, min(FILL_EVERY, begun + seconds - time.monotonic())))
-            passes.append(timed(fill_all))
-        wall = time.monotonic() - begun
-        out, _ = writer.communicate(timeout=60)
-        ours, theirs = time.process_time() - cpu, _cpu_of(backend) - backend_cpu
-    with connection.cursor() as cursor:
-        cursor.execute("RESET max_parallel_workers_per_gather")
-    return [
-        Measured(
-            f"Keeping up with {json.loads(out)['rate']:,.0f} rows/s",
-            100 * (ours + theirs) / wall,
-            "% of a core",
-            10.0,
-            f"fill {100 * ours / wall:.1f} %, PostgreSQL {100 * theirs / wall:.1f} %; "
-            f"{len(passes)} passes, the longest {max(passes):.1f} s",
-        )
-    ]
-
-
-def _fill_all() -> Callable[[], object]:
-    """What the task of every half minute does."""
+    from activity.funnels.refresh import refresh
     from metrics.filling import fill_all
 
-    return lambda: fill_all()
+    jobs: dict[str, Callable[[], object]] = {"roll-ups": fill_all, "funnels": refresh}
+    use(pair)
+    for job in jobs.values():  # whatever came before
+        job()
+    with connection.cursor() as cursor:
+        # Workers would do part of it beside the backend that is watched.
+        cursor.execute("SET max_parallel_workers_per_gather = 0")
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+    writer = subprocess.Popen(
+        [sys.executable, "-m", "bench.writer", conninfo(pair.gondola), str(rate), str(seconds)],
+        cwd=BASE,
+        stdout=subprocess.PIPE,
+    )
+    spent = {name: [0.0, 0.0, 0.0] for name in jobs}  # Python, PostgreSQL, the longest pass
+    try:
+        begun = time.monotonic()
+        while time.monotonic() - begun < seconds:
+            time.sleep(max(0.0, min(FILL_EVERY, begun + seconds - time.monotonic())))
+            for name, job in jobs.items():
+                ours, theirs = time.process_time(), _cpu_of(backend)
+                taken = timed(job)
+                python, postgres, longest = spent[name]
+                spent[name] = [
+                    python + time.process_time() - ours,
+                    postgres + _cpu_of(backend) - theirs,
+                    max(longest, taken),
+                ]
+        wall = time.monotonic() - begun
+        out, _ = writer.communicate(timeout=60)
+    finally:
+        writer.kill()
+    with connection.cursor() as cursor:
+        cursor.execute("RESET max_parallel_workers_per_gather")
+        cursor.execute("SELECT now() - %s * interval '1 second'", [time.monotonic() - begun])
+        (since,) = cursor.fetchone()
+        cursor.execute(
+            "SELECT (SELECT COALESCE(sum(requests), 0) FROM ai_request_rollups WHERE grain = 'minute' AND at >= %(at)s)"
+            " + (SELECT COALESCE(sum(events), 0) FROM active_rollups WHERE grain = 'minute' AND at >= %(at)s)",
+            {"at": since - dt.timedelta(minutes=1)},
+        )
+        filled = int(cursor.fetchone()[0])
+    return [
+        Measured(
+            f"Keeping up with {json.loads(out)['rate']:,.0f} rows/s: {name}",
+            100 * (python + postgres) / wall,
+            "% of a core",
+            10.0,
+            f"Python {100 * python / wall:.1f} %, PostgreSQL {100 * postgres / wall:.1f} %; longest {longest:.1f} s;"
+            f" {filled:,} of {json.loads(out)['rows']:,} rows in cells",
+        )
+        for name, (python, postgres, longest) in spent.items()
+    ]
 
 
 def _cpu_of(pid: int) -> float:
@@ -284,13 +299,18 @@ def sizes(pair: Pair) -> list[Measured]:
 
 def filling(pair: Pair, until: dt.datetime, rows: int) -> list[Measured]:
     """The first fill of everything there is. A minute is left out: it is what a reader finds raw."""
+    from activity.funnels.refresh import refresh
     from metrics.filling import catch_up
 
     use(pair)
     seconds = timed(lambda: catch_up(until - dt.timedelta(minutes=1)))
+    funnels = timed(lambda: refresh(until, budget=None))
     with bare(pair) as connection:
         connection.execute("VACUUM ANALYZE")
-    return [Measured(f"First fill, {pair.name}", seconds, "s", note=f"{rows / seconds:,.0f} rows/s")]
+    return [
+        Measured(f"First fill, {pair.name}", seconds, "s", note=f"{rows / seconds:,.0f} rows/s"),
+        Measured(f"First refresh of the funnels, {pair.name}", funnels, "s"),
+    ]
 
 
 def renamed(measured: list[Measured], suffix: str) -> list[Measured]:

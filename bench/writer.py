@@ -21,8 +21,8 @@ _COLUMNS = {
 }
 
 
-def write(conninfo: str, rate: int, seconds: float) -> float:
-    """Inserts `rate` rows a second, a third of them requests, every TICK; returns what it came to."""
+def write(conninfo: str, rate: int, seconds: float) -> dict[str, float]:
+    """Inserts `rate` rows a second, a third of them requests, every TICK; returns the rate and the rows it came to."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         for table, columns in _COLUMNS.items():
             connection.execute(
@@ -41,8 +41,8 @@ def write(conninfo: str, rate: int, seconds: float) -> float:
                 written += done.rowcount
             ticks += 1
             time.sleep(max(0.0, begun + ticks * TICK - time.monotonic()))
-        return written / (time.monotonic() - begun)
+        return {"rate": written / (time.monotonic() - begun), "rows": written}
 
 
 if __name__ == "__main__":
-    print(json.dumps({"rate": write(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))}))
+    print(json.dumps(write(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))))

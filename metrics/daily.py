@@ -113,7 +113,7 @@ def _aggregate(category: str, day: dt.date, now: dt.datetime) -> Saved:
         rows, cut = [], []
         for figure in figures:
             value = stored(figure.value)
-            if value != _exact(figure.value):
+            if abs(_decimal(figure.value)) > LARGEST:
                 cut.append(figure.name)
                 logger.warning("%s of %s is %s: too large, stored as %s", figure.name, day, figure.value, value)
             dimensions = {"key": figure.key} if figure.key else {}
@@ -186,11 +186,11 @@ def bounds(day: dt.date) -> tuple[dt.datetime, dt.datetime]:
 
 def stored(value: float | Decimal) -> Decimal:
     """The value as the column holds it: four decimals, the largest there is where it is larger."""
-    return max(-LARGEST, min(LARGEST, _exact(value)))
+    return max(-LARGEST, min(LARGEST, _decimal(value))).quantize(_STEP)
 
 
-def _exact(value: float | Decimal) -> Decimal:
-    return Decimal(value).quantize(_STEP) if isinstance(value, int | Decimal) else Decimal(repr(value)).quantize(_STEP)
+def _decimal(value: float | Decimal) -> Decimal:
+    return Decimal(value) if isinstance(value, int | Decimal) else Decimal(repr(value))
 
 
 # ---- what each category comes to ----
@@ -302,7 +302,7 @@ def _keyed(name: str, values: Mapping[str, float | Decimal]) -> Iterator[Figure]
     """A sum by key: the largest KEYS of them, and the others together."""
     sums: dict[str, Decimal] = {}
     for key, value in values.items():
-        sums[_key(key)] = sums.get(_key(key), Decimal(0)) + _exact(value)
+        sums[_key(key)] = sums.get(_key(key), Decimal(0)) + _decimal(value)
     ordered = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
     kept, rest = dict(ordered[:KEYS]), ordered[KEYS:]
     if rest:

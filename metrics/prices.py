@@ -17,7 +17,7 @@ from typing import Any
 
 from metrics.rollup_models import ModelPrice
 from metrics.rollups import REQUESTS
-from sigmasight.lib.rollups.read import Reading
+from sigmasight.lib.rollups.read import Reading, read
 
 # What a reading of REQUESTS must hold to be priced.
 MEASURES = ("requests", "input_tokens", "input_counted", "cached_tokens", "output_tokens", "output_counted")
@@ -239,6 +239,14 @@ def cost_of(
         raise ValueError(f"to be priced, a reading must hold {', '.join(sorted(missing))} too")
     merged = reading.merged(lambda at, key: (cut(at), key[0]), MEASURES)
     return cost(((at, model, _usage(group)) for (at, model), group in merged.items()), prices)
+
+
+def cost_by_model(day: dt.date) -> dict[str, Decimal] | None:
+    """USD by model of one UTC day; models without a price then are left out. None where no model has one."""
+    start = dt.datetime.combine(day, dt.time.min, dt.UTC)
+    prices = price_list()
+    found = cost_of(read(REQUESTS, start, start + dt.timedelta(days=1), names=MEASURES), prices=prices)
+    return {each.model: each.usd for each in found.by_model if prices.price(each.model, day)} or None
 
 
 def _usage(group: dict[str, Any]) -> Usage:

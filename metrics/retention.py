@@ -151,10 +151,18 @@ def _candidate(table: str, part: partitions.Partition) -> Candidate:
     days = RollupDay.objects.filter(source=table, date__range=(first, last))
     counts = list(days.values_list("sealed_at", "raw_rows"))
     rows = sum(each or 0 for _, each in counts) if all(sealed for sealed, _ in counts) else None
+    return Candidate(
+        table, part.name, first, last, rows, size_of([part.name]), tuple(find_pins(table, part, first, last))
+    )
+
+
+def size_of(tables: list[str]) -> int:
+    """Bytes on disk, indexes and all."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_total_relation_size(to_regclass(%s))", [part.name])
-        size = cursor.fetchone()[0] or 0
-    return Candidate(table, part.name, first, last, rows, size, tuple(find_pins(table, part, first, last)))
+        cursor.execute(
+            "SELECT COALESCE(sum(pg_total_relation_size(to_regclass(name))), 0) FROM unnest(%s::text[]) name", [tables]
+        )
+        return int(cursor.fetchone()[0])
 
 
 def run(run_id: str, now: dt.datetime | None = None, say: Callable[[str], None] | None = None) -> Removed:

@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/db/", site.urls),
     path("admin/ai/tuning", include("ai_tuning.urls")),
     path("admin/ai", include("metrics.urls")),
+    path("admin/system", include("metrics.system_urls")),
     path("admin", include("admin_portal.urls")),
 ]
 

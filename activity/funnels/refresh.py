@@ -4,8 +4,8 @@ Every transaction takes in a bounded part and stores what follows from it, progr
 mark of how far it got. So a refresh may be killed anywhere and run twice; of two at a time, one waits or goes away.
 
 News is found as roll-ups find it (`sigmasight.lib.rollups.fill`): rows whose transaction was not yet over at the last
-look. Records have no such number: those dated since the last look and OVERLAP before are looked at, and all of them by
-`reconcile`, once a day.
+look. Records have no such number: those dated since the last look and OVERLAP before are looked at, every WIDE_EVERY
+those of the last RETENTION_DAYS, and all of them by `reconcile`, once a day.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 CHUNK = 200_000
 # Records are dated before they are there to be seen, by as long as their transaction takes.
 OVERLAP = dt.timedelta(hours=1)
+WIDE_EVERY = dt.timedelta(minutes=15)
 # A pass over what is to be built stops after so many seconds; the next one goes on.
 BUDGET = 20.0
 # How much one part of a build reads into temporary tables.
@@ -265,9 +266,14 @@ def _records(now: dt.datetime, done: Refreshed, using: str) -> None:
     with _turn(using) as cursor:
         state = _state("records", using)
         if state is None:
-            _set_state(cursor, "records", None, now)  # building takes in those that are there
+            for name in ("records", "records, wide"):
+                _set_state(cursor, name, None, now)  # building takes in those that are there
             return
         since = (state[1] or now) - OVERLAP
+        wide = _state("records, wide", using)
+        if wide is None or wide[1] is None or not wide[1] <= now < wide[1] + WIDE_EVERY:
+            since = min(since, _raw_since(now))
+            _set_state(cursor, "records, wide", None, now)
         ingest.take_records(cursor, sql.SQL("at >= {}").format(sql.Literal(since)))
         _work_out_touched(cursor, now, done)
         _set_state(cursor, "records", None, now)

@@ -200,7 +200,7 @@ def test_much_news_behind_an_open_transaction_is_taken_in_parts(elsewhere, monke
     assert len(stored("onboarding")) == 26
 
 
-class _Killed(Exception):
+class _KilledError(Exception):
     pass
 
 
@@ -212,13 +212,13 @@ def _killed_at(number):
         nonlocal passed
         passed += 1
         if passed == number:
-            raise _Killed
+            raise _KilledError
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(die):
         try:
             refresh(NOW, budget=None)
-        except _Killed:
+        except _KilledError:
             return True
     return False
 
@@ -252,8 +252,7 @@ def test_two_workers_do_it_once():
     def work():
         try:
             gate.wait()
-            for _ in range(4):
-                reports.append(refresh(NOW, budget=None))
+            reports.extend(refresh(NOW, budget=None) for _ in range(4))
         finally:
             connections.close_all()
 
@@ -305,7 +304,18 @@ def test_records_are_evidence_where_events_are_missing():
     assert found["user", later.pk].reached[1] == NOW - HOUR
 
 
-def test_a_back_dated_record_is_found_by_the_daily_reconciliation():
+def test_a_back_dated_record_is_found_within_a_quarter_of_an_hour():
+    refresh(NOW, budget=None)
+    user = UserFactory(created_at=NOW - 20 * DAY)
+    refresh(NOW + 14 * MINUTE, budget=None)
+    assert stored("onboarding") == {}
+
+    refresh(NOW + 15 * MINUTE, budget=None)
+
+    assert stored("onboarding")["user", user.pk].reached[1] == NOW - 20 * DAY
+
+
+def test_a_record_dated_long_ago_is_found_by_the_daily_reconciliation():
     refresh(NOW, budget=None)
     user = UserFactory(created_at=NOW - 300 * DAY)
     refresh(NOW, budget=None)
@@ -346,8 +356,8 @@ def test_a_thumbs_up_completes_the_activation():
 
 def test_thumbs_wait_while_metro_is_away(away, caplog):
     refresh(NOW, budget=None)
-    answer = talk(created_at=NOW - 3 * HOUR)
-    FeedbackFactory(message_id=answer.pk, rating="up", created_at=NOW - 2 * HOUR)
+    answer = talk(created_at=NOW - 30 * MINUTE)
+    FeedbackFactory(message_id=answer.pk, rating="up", created_at=NOW - 20 * MINUTE)
     away("metro")
 
     report = refresh(NOW, budget=None)

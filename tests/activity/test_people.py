@@ -10,14 +10,14 @@ from collections import defaultdict
 import pytest
 
 from activity import people
+from activity.funnels.refresh import refresh
 from activity.models import Event, Portfolio, User
-from activity.people import PeopleFigures
 from sigmasight.lib.periods import Period, between, floor, named
 from tests.conftest import TIME_ZERO
 from tests.days import make_room
 from tests.factories.activity import EventFactory, PortfolioFactory, UserFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(databases=["default", "metro"])
 
 HOUR, DAY, INSTANT = dt.timedelta(hours=1), dt.timedelta(days=1), dt.timedelta(microseconds=1)
 PERIODS = {
@@ -47,7 +47,7 @@ class World:
                 user=user,
                 name="x",
                 account_name=str(n),
-                created_at=moment(),
+                created_at=max(moment(), user.created_at),
                 deleted_at=chance.choice([None, TIME_ZERO]),
             )
             for user in self.users
@@ -62,8 +62,8 @@ class World:
             Event(
                 user_id=chance.choice(who),
                 session_id=chance.choice([None, "s1", "s2", "s3"]),
-                event_type=chance.choice(["chat.session_start", "onboarding.portfolio_error"]),
-                event_category="chat",
+                event_type=chance.choice(["desk.opened", "desk.error"]),
+                event_category="desk",
                 error_code=chance.choice(CODES),
                 error_message=chance.choice([None, "Row 3 has no price"]),
                 created_at=moment(),
@@ -72,6 +72,7 @@ class World:
         ]
         make_room(*(event.created_at for event in self.events))
         Event.objects.bulk_create(self.events)
+        refresh(budget=None)
 
 
 @pytest.fixture(params=PERIODS)
@@ -88,18 +89,23 @@ def inside(period, rows):
     return [row for row in rows if period.start <= row.created_at < period.end]
 
 
-def with_portfolio(period, world, users):
-    made = {portfolio.user_id for portfolio in world.portfolios if portfolio.created_at < period.end}
-    return [user for user in users if user.pk in made]
+def with_portfolio(world, users):
+    """Whoever made one within the funnel's fourteen days."""
+    made = defaultdict(list)
+    for portfolio in world.portfolios:
+        made[portfolio.user_id].append(portfolio.created_at)
+    return [user for user in users if any(at - user.created_at <= 14 * DAY for at in made[user.pk])]
 
 
 def test_the_figures_are_what_the_rows_say(period, world):
     signed_up = inside(period, world.users)
-    assert people.figures(period) == PeopleFigures(
-        total=sum(user.created_at < period.end for user in world.users),
-        signed_up=len(signed_up),
-        with_portfolio=len(with_portfolio(period, world, signed_up)),
-        active=len({event.user_id for event in inside(period, world.events)} - {None}),
+    seen = people.figures(period)
+    assert (seen.total, seen.signed_up, seen.cohort, seen.with_portfolio, seen.active) == (
+        sum(user.created_at < period.end for user in world.users),
+        len(signed_up),
+        len(signed_up),
+        len(with_portfolio(world, signed_up)),
+        len({event.user_id for event in inside(period, world.events)} - {None}),
     )
 
 
@@ -110,11 +116,12 @@ def test_every_bucket_is_what_its_rows_say_and_none_is_left_out(period, world):
         new = [user for user in inside(period, world.users) if floor(user.created_at, period.bucket) == bucket.at]
         events = [row for row in inside(period, world.events) if floor(row.created_at, period.bucket) == bucket.at]
         assert bucket.signed_up == len(new)
-        assert bucket.with_portfolio == len(with_portfolio(period, world, new))
         assert bucket.active == len({event.user_id for event in events} - {None})
-    figures = people.figures(period)
-    assert sum(bucket.signed_up for bucket in seen) == figures.signed_up
-    assert sum(bucket.with_portfolio for bucket in seen) == figures.with_portfolio
+        if period.bucket != "day":
+            assert bucket.conversion is None
+        elif bucket.at >= period.start and bucket.at + DAY <= period.end:
+            assert bucket.conversion == (len(with_portfolio(world, new)) / len(new) if new else None)
+    assert sum(bucket.signed_up for bucket in seen) == people.figures(period).signed_up
 
 
 def test_what_stops_people_is_what_their_errors_say(period, world):
@@ -135,38 +142,43 @@ def test_what_stops_people_is_what_their_errors_say(period, world):
 
 
 def test_an_empty_house_has_no_conversion(period):
-    assert people.figures(period) == PeopleFigures(0, 0, 0, 0)
-    assert people.figures(period).conversion is None
+    unknown = people.figures(period)
+    assert (unknown.total, unknown.signed_up, unknown.active, unknown.conversion) == (None, None, 0, None)
+    refresh(budget=None)
+    seen = people.figures(period)
+    assert (seen.total, seen.signed_up, seen.cohort, seen.with_portfolio, seen.active) == (0, 0, 0, 0, 0)
+    assert seen.conversion is None
     assert {(bucket.active, bucket.signed_up, bucket.conversion) for bucket in people.by_bucket(period)} == {
         (0, 0, None)
     }
     assert people.what_stops_people(period) == []
 
 
-# --- Conversion is counted from the records ---
+# --- Sign-ups and conversion come from the onboarding funnel ---
 
 
 def test_conversion_needs_no_event_at_all():
-    hour = between(TIME_ZERO, TIME_ZERO + HOUR)
     PortfolioFactory(user=UserFactory(created_at=TIME_ZERO), created_at=TIME_ZERO + dt.timedelta(minutes=5))
     UserFactory(created_at=TIME_ZERO)
-    seen = people.figures(hour)
-    assert (seen.signed_up, seen.with_portfolio, seen.conversion, seen.active) == (2, 1, 0.5, 0)
-
-
-def test_events_alone_make_nobody_sign_up():
-    make_room(TIME_ZERO)
-    for kind in ("register_complete", "portfolio_complete"):
-        EventFactory(event_type=f"onboarding.{kind}", user_id=uuid.uuid4(), created_at=TIME_ZERO)
+    refresh(budget=None)
     seen = people.figures(between(TIME_ZERO, TIME_ZERO + HOUR))
-    assert (seen.signed_up, seen.with_portfolio, seen.active) == (0, 0, 2)
+    assert (seen.signed_up, seen.with_portfolio, seen.conversion, seen.active) == (2, 1, 0.5, 0)
+    assert seen.signed_up_as_of is not None
 
 
-def test_a_portfolio_after_the_periods_end_does_not_count_yet():
-    hour = between(TIME_ZERO, TIME_ZERO + HOUR)
-    PortfolioFactory(user=UserFactory(created_at=TIME_ZERO), created_at=hour.end)
-    assert people.figures(hour).with_portfolio == 0
-    assert people.figures(between(hour.start, hour.end + INSTANT)).with_portfolio == 1
+def test_an_account_that_is_gone_was_still_made():
+    make_room(TIME_ZERO)
+    EventFactory(event_type="onboarding.register_complete", user_id=uuid.uuid4(), created_at=TIME_ZERO)
+    refresh(budget=None)
+    seen = people.figures(between(TIME_ZERO, TIME_ZERO + HOUR))
+    assert (seen.signed_up, seen.with_portfolio, seen.active) == (1, 0, 1)
+
+
+def test_a_portfolio_after_the_periods_end_counts_within_the_funnels_window():
+    for days in (1, 13, 15):
+        PortfolioFactory(user=UserFactory(created_at=TIME_ZERO), created_at=TIME_ZERO + days * DAY)
+    refresh(budget=None)
+    assert people.figures(between(TIME_ZERO, TIME_ZERO + HOUR)).with_portfolio == 2
 
 
 def test_several_portfolios_are_one_conversion_and_a_deleted_one_was_one():
@@ -174,6 +186,7 @@ def test_several_portfolios_are_one_conversion_and_a_deleted_one_was_one():
     PortfolioFactory(user=user, created_at=TIME_ZERO)
     PortfolioFactory(user=user, created_at=TIME_ZERO, deleted_at=TIME_ZERO)
     PortfolioFactory(user=UserFactory(created_at=TIME_ZERO), created_at=TIME_ZERO, deleted_at=TIME_ZERO)
+    refresh(budget=None)
     assert people.figures(between(TIME_ZERO, TIME_ZERO + HOUR)).with_portfolio == 2
 
 

@@ -618,3 +618,87 @@ def test_a_table_of_old_rows_fits_into_the_time_that_is_left_open(committed):
     run(f"ALTER TABLE {committed} ATTACH PARTITION {committed}_old FOR VALUES FROM ('2026-10-05Z') TO ('2026-11-16Z')")
     tiled(committed)
     assert ensure_around(committed, DAY, behind=3, ahead=2) == []
+
+
+# --- Days that leave ---
+
+
+def test_a_day_that_is_released_gives_way_to_a_gap_at_once(table):
+    ensure_days(table, [day(0), day(1), day(2)])
+    put(table, "2026-11-16 12:00+00")
+    assert module.release(table, f"{table}_p20261116")
+    assert days_of(table) == [day(1), day(2)]
+    tiled(table)
+    assert put(table, "2026-11-16 12:00+00") == "quarantine"
+    (left,) = module.released(table)
+    assert run(f"SELECT count(*) FROM {left}") == [(1,)]
+    assert module.drop_released(table) == [left]
+    assert module.released(table) == []
+
+
+def test_a_day_in_the_middle_may_leave_and_come_again(table):
+    ensure_days(table, [day(0), day(1), day(2)])
+    module.release(table, f"{table}_p20261117")
+    tiled(table)
+    assert ensure_days(table, [day(1)]) == [day(1)]
+    assert put(table, "2026-11-17 12:00+00") == "p20261117"
+
+
+def test_a_partition_that_left_already_is_not_released_again(table):
+    ensure_days(table, [DAY])
+    assert module.release(table, f"{table}_p20261116")
+    assert not module.release(table, f"{table}_p20261116")
+    assert not module.release(table, f"{table}_gap_min"), "a gap holds nothing that could go"
+
+
+def test_what_is_agreed_upon_becomes_true_together_with_the_release(table):
+    ensure_days(table, [DAY])
+    with pytest.raises(ValueError, match="not sealed"):
+        module.release(table, f"{table}_p20261116", agreed=_refuse)
+    assert days_of(table) == [DAY]
+    assert module.released(table) == []
+    module.release(table, f"{table}_p20261116", agreed=lambda: run(f"INSERT INTO {table} (note) VALUES ('x')"))
+    assert days_of(table) == []
+
+
+def _refuse():
+    run("CREATE TABLE scratch_refused (a int)")
+    raise ValueError("not sealed")
+
+
+def test_a_partition_in_use_is_not_waited_for(committed, reader):
+    with pytest.raises(module.PartitionInUseError):
+        module.release(committed, f"{committed}_p20261116")
+    assert days_of(committed) == [DAY]
+    reader.rollback()
+    assert module.release(committed, f"{committed}_p20261116")
+    module.drop_released(committed)
+
+
+def test_a_release_leaves_a_callers_lock_timeout_as_it_was(table):
+    ensure_days(table, [DAY])
+    run("SET LOCAL lock_timeout = '7s'")
+    module.release(table, f"{table}_p20261116")
+    assert run("SHOW lock_timeout") == [("7s",)]
+
+
+def test_a_table_of_another_name_is_never_dropped(table):
+    run(f"CREATE TABLE {table}_out_of_use (a int)")
+    run(f"CREATE TABLE {table}_output_1 (a int)")
+    assert module.drop_released(table) == []
+
+
+def test_a_concurrent_detach_that_was_broken_off_is_finished_and_the_hole_closed(committed):
+    ensure_days(committed, [day(0), day(1), day(2)])
+    with psycopg.connect(**dsn()) as other:
+        other.execute(f"SELECT count(*) FROM {committed}")
+        run("SET statement_timeout = '200ms'")
+        with pytest.raises(OperationalError, match="statement timeout"):
+            run(f"ALTER TABLE {committed} DETACH PARTITION {committed}_p20261117 CONCURRENTLY")
+        run("RESET statement_timeout")
+    with pytest.raises(Error, match="no partition of relation"):
+        put(committed, "2026-11-17 12:00+00")
+    assert ensure_days(committed, [day(1)]) == [day(1)], "the detached table's name is taken: it gets another"
+    tiled(committed)
+    assert put(committed, "2026-11-17 12:00+00") == "p20261117_2"
+    run(f"DROP TABLE {committed}_p20261117")

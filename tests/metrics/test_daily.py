@@ -56,6 +56,7 @@ def keyed(name: str) -> dict[str, float]:
 def test_the_names_that_existing_readers_use_are_written():
     some_day(EARLIER, requests=1, events=1)
     some_day(DATE, requests=20, events=20)
+    ask(START, first_token_ms=30)
     BatchRunFactory(started_at=START + HOUR)
     filled()
     names = set(DailyMetric.objects.filter(date=DATE).values_list("metric_type", flat=True))

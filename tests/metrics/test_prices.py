@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from admin_portal.demo.prices import NOTE, write_prices
 from metrics.models import AIRequest
-from metrics.prices import MEASURES, Cost, Price, PriceList, Usage, cost, cost_of, price_list
+from metrics.prices import MEASURES, Cost, Price, PriceList, Usage, cost, cost_by_model, cost_of, price_list
 from metrics.rollup_models import ModelPrice
 from metrics.rollups import REQUEST_SOURCE, REQUESTS, TOOLS
 from sigmasight.lib.rollups.fill import fill
@@ -283,6 +283,19 @@ def test_a_price_that_is_mended_changes_the_past() -> None:
     assert [told().usd, told().unpriced] == [3, ()]
     ModelPrice.objects.filter(pk=row.pk).update(input=4)
     assert told().usd == 4
+
+
+@pytest.mark.django_db
+def test_a_days_cost_by_model_leaves_out_what_nobody_knows() -> None:
+    midnight = floor(NOW, "day")
+    for at in (midnight, midnight - dt.timedelta(microseconds=1), midnight + ONE):
+        AIRequestFactory(model="m", input_tokens=1_000_000, created_at=at)
+    AIRequestFactory(model="unpriced", input_tokens=1_000_000, created_at=midnight)
+
+    assert cost_by_model(midnight.date()) is None
+    ModelPrice.objects.create(model="m", effective_from=midnight.date(), input=3, output=1)
+    assert cost_by_model(midnight.date()) == {"m": Decimal(3)}
+    assert cost_by_model(midnight.date() - ONE) is None
 
 
 @pytest.mark.django_db
