@@ -20,6 +20,7 @@ from psycopg import sql
 
 from activity.funnels import cells
 from activity.funnels.definition import Definition, UnknownFunnelError, current, version
+from activity.funnels.ingest import ORIGIN
 from activity.funnels.people import Dropped, DroppedPage, Happening, dropped
 from sigmasight.lib.periods import STEP, Bucket, Period, floor
 from sigmasight.lib.rollups.histogram import ERROR_BOUND, Histogram
@@ -74,10 +75,12 @@ class StepFigures:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """People of one source, device or error; `value` "" for none, `cells.OTHERS` for what is rare in its hour."""
+    """People of one source, device or error; `value` "" for none, `cells.OTHERS` for what is rare in its hour. Times
+    are from the previous step only, and less sharp."""
 
     value: str
     steps: tuple[StepFigures, ...]
+    error_bound: float = cells.GROUP_ERROR_BOUND
 
     @property
     def entered(self) -> int:
@@ -172,16 +175,16 @@ def figures(
     using: str = "default",
 ) -> FunnelFigures:
     """The same of any span and version."""
+    total: dict[int, _Tally] = {}
     groups: dict[str, dict[int, _Tally]] = {}
-    for value, step, *columns in _cells(told.id, start, end, by or "", using):
-        tally = groups.setdefault(value, {}).setdefault(step, _Tally())
+    for dimension, value, step, *columns in _cells(told.id, start, end, by or "", using):
+        tally = (groups.setdefault(value, {}) if dimension else total).setdefault(step, _Tally())
         tally.people += columns[0]
         if columns[1] is not None:
             tally.last_at = columns[1] if tally.last_at is None else max(tally.last_at, columns[1])
         tally.previous.merge(*columns[2:8])
         tally.first.merge(*columns[8:14])
-    total: dict[int, _Tally] = groups.get("", {}) if by is None else _merged(groups.values())
-    parts = [Group(value, _steps(told, tallies)) for value, tallies in groups.items()] if by else []
+    parts = [Group(value, _steps(told, tallies)) for value, tallies in groups.items()]
     last = total[1].last_at if 1 in total else None
     return FunnelFigures(
         definition=told,
@@ -252,10 +255,12 @@ def step_counts(
     while at < end:
         found[at] = 0
         at += STEP[bucket]
-    if bucket == "minute":
-        whole, edges = [], [(start, end)] if start < end else []
-    else:
-        whole, edges = _cover(start, end, days=bucket == "day")
+    whole: list[tuple[str, Span]] = []
+    edges = [(start, end)] if start < end else []
+    if bucket != "minute":
+        whole, edges = _cover(start, end, end)
+        # Of steps there are no cells of weeks, and hours have to be told apart where they are asked for.
+        whole = [("hour" if "hour" in (grain, bucket) else "day", span) for grain, span in whole]
     with connections[using].cursor() as cursor:
         if whole:
             spans, params = _spans_sql(whole)
@@ -274,7 +279,7 @@ def step_counts(
                  WHERE p.funnel_id = {funnel} AND {at} >= {low} AND {at} < {high} GROUP BY 1
                 """).format(
                     step=sql.Literal(STEP[bucket]),
-                    origin=sql.Literal(cells.ORIGIN),
+                    origin=sql.Literal(ORIGIN),
                     at=cells.step_column(number),
                     funnel=sql.Literal(told.id),
                     low=sql.Literal(low),
@@ -321,9 +326,10 @@ def as_of(using: str = "default") -> dt.datetime | None:
         return row[0] if row else None
 
 
-def _cells(funnel_id: int, start: dt.datetime, end: dt.datetime, dimension: str, using: str) -> list[Sequence[Any]]:
-    """(value, step, *columns) that cover the span once: cells, and what its edges come to."""
-    whole, edges = _cover(start, end)
+def _cells(funnel_id: int, start: dt.datetime, end: dt.datetime, by: str, using: str) -> list[Sequence[Any]]:
+    """(dimension, value, step, *columns) that cover the span once, of everybody and of `by`: cells, and what its edges
+    come to."""
+    whole, edges = _cover(start, _reach(funnel_id, start, end, using), end)
     rows: list[Sequence[Any]] = []
     columns = sql.SQL(cells.COLUMNS)
     with connections[using].cursor() as cursor:
@@ -331,11 +337,9 @@ def _cells(funnel_id: int, start: dt.datetime, end: dt.datetime, dimension: str,
             spans, params = _spans_sql(whole)
             cursor.execute(
                 sql.SQL("""
-                SELECT value, step, {columns} FROM funnel_cells
-                 WHERE funnel_id = {funnel} AND dimension = {dimension} AND ({spans})
-                """).format(
-                    columns=columns, funnel=sql.Literal(funnel_id), dimension=sql.Literal(dimension), spans=spans
-                ),
+                SELECT dimension, value, step, {columns} FROM funnel_cells
+                 WHERE funnel_id = {funnel} AND dimension IN ('', {by}) AND ({spans})
+                """).format(columns=columns, funnel=sql.Literal(funnel_id), by=sql.Literal(by), spans=spans),
                 params,
             )
             rows += cursor.fetchall()
@@ -344,31 +348,61 @@ def _cells(funnel_id: int, start: dt.datetime, end: dt.datetime, dimension: str,
                 sql.SQL("(p.entered_at >= {} AND p.entered_at < {})").format(sql.Literal(low), sql.Literal(high))
                 for low, high in edges
             )
-            of = {"": "", "source": "source", "device": "device", "error": "stopped_by"}[dimension]
-            value = sql.SQL("e.{}").format(sql.Identifier(of)) if of else sql.Literal("")
+            dimensions = sql.SQL("('', '')")
+            if by:
+                column = sql.Identifier("stopped_by" if by == "error" else by)
+                dimensions = sql.SQL("('', ''), ({}, e.{})").format(sql.Literal(by), column)
             counted = cells.counted_sql(
                 sql.SQL("""
                 SELECT p.funnel_id, date_bin('1 hour', p.entered_at, {origin}) AS at, p.entered_at, p.reached,
                        p.inferred, p.furthest, p.source, p.device, p.stopped_by
                   FROM funnel_progress p WHERE p.funnel_id = {funnel} AND ({within})
-                """).format(origin=sql.Literal(cells.ORIGIN), funnel=sql.Literal(funnel_id), within=within),
-                sql.SQL("({}, {})").format(sql.Literal(dimension), value),
+                """).format(origin=sql.Literal(ORIGIN), funnel=sql.Literal(funnel_id), within=within),
+                dimensions,
             )
-            cursor.execute(sql.SQL("SELECT value, step, {} FROM ({}) AS cells").format(columns, counted))
+            cursor.execute(sql.SQL("SELECT dimension, value, step, {} FROM ({}) AS cells").format(columns, counted))
             rows += cursor.fetchall()
     return rows
 
 
-def _cover(start: dt.datetime, end: dt.datetime, *, days: bool = True) -> tuple[list[tuple[str, Span]], list[Span]]:
-    """Whole days and hours of a span, as (grain, span), and what they leave at its edges."""
-    low, high = _ceil(start, "hour"), floor(end, "hour")
+def _reach(funnel_id: int, start: dt.datetime, end: dt.datetime, using: str) -> dt.datetime:
+    """`end`, or the end of the day or hour that it cuts where nobody entered in the rest of that: then its cell says
+    the same, as it does for every period up to now."""
+    buckets = [("day", floor(end, "day"), DAY), ("hour", floor(end, "hour"), HOUR)]
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT grain, last_at FROM funnel_cells
+             WHERE funnel_id = %s AND dimension = '' AND value = '' AND step = 1
+               AND ((grain = 'day' AND at = %s) OR (grain = 'hour' AND at = %s))
+            """,
+            [funnel_id, buckets[0][1], buckets[1][1]],
+        )
+        last = dict(cursor.fetchall())
+    for grain, at, length in buckets:
+        if start <= at < end and (grain not in last or last[grain] < end):
+            return at + length
+    return end
+
+
+def _cover(start: dt.datetime, reach: dt.datetime, end: dt.datetime) -> tuple[list[tuple[str, Span]], list[Span]]:
+    """Whole weeks, days and hours that cover [start, reach), as (grain, span), and what of [start, end) they don't."""
+    low, high = _ceil(start, "hour"), floor(reach, "hour")
     if low > high:
         return [], [(start, end)] if start < end else []
     edges = [each for each in ((start, low), (high, end)) if each[0] < each[1]]
+    whole: list[tuple[str, Span]] = []
     first, last = _ceil(low, "day"), floor(high, "day")
-    if not days or first >= last:
-        return ([("hour", (low, high))] if low < high else []), edges
-    whole = [("hour", (low, first)), ("day", (first, last)), ("hour", (last, high))]
+    if first >= last:
+        whole.append(("hour", (low, high)))
+    else:
+        monday = first + dt.timedelta(days=-first.weekday() % 7)
+        sunday = last - dt.timedelta(days=last.weekday())
+        whole += [("hour", (low, first)), ("hour", (last, high))]
+        if monday >= sunday:
+            whole.append(("day", (first, last)))
+        else:
+            whole += [("day", (first, monday)), ("week", (monday, sunday)), ("day", (sunday, last))]
     return [(grain, span) for grain, span in whole if span[0] < span[1]], edges
 
 
@@ -386,25 +420,13 @@ def _spans_sql(whole: Iterable[tuple[str, Span]]) -> tuple[sql.Composable, list[
     return sql.SQL(" OR ").join(pieces), params
 
 
-def _merged(groups: Iterable[dict[int, _Tally]]) -> dict[int, _Tally]:
-    total: dict[int, _Tally] = {}
-    for group in groups:
-        for step, tally in group.items():
-            sums = total.setdefault(step, _Tally())
-            sums.people += tally.people
-            if tally.last_at is not None:
-                sums.last_at = tally.last_at if sums.last_at is None else max(sums.last_at, tally.last_at)
-            sums.previous.merge_in(tally.previous)
-            sums.first.merge_in(tally.first)
-    return total
-
-
 def _steps(told: Definition, tallies: dict[int, _Tally]) -> tuple[StepFigures, ...]:
     found: list[StepFigures] = []
     counts = [tallies[number].people if number in tallies else 0 for number in range(1, len(told.steps) + 1)]
     for number, (step, reached) in enumerate(zip(told.steps, counts, strict=True), 1):
         tally = tallies.get(number, _Tally())
-        previous, first = tally.previous.percentiles((0.5, 0.9)), tally.first.percentiles((0.5, 0.9))
+        median_previous, p90_previous = tally.previous.percentiles((0.5, 0.9))
+        median_first, p90_first = tally.first.percentiles((0.5, 0.9))
         before = counts[number - 2] if number > 1 else reached
         found.append(
             StepFigures(
@@ -416,9 +438,11 @@ def _steps(told: Definition, tallies: dict[int, _Tally]) -> tuple[StepFigures, .
                 reached / counts[0] if counts[0] else None,
                 reached - counts[number] if number < len(counts) else None,
                 tally.previous.count,
-                *previous,
+                median_previous,
+                p90_previous,
                 tally.first.count,
-                *first,
+                median_first,
+                p90_first,
             )
         )
     return tuple(found)

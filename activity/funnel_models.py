@@ -16,7 +16,7 @@ from sigmasight.lib.dbfields import created_now
 
 # As many as there are indexes for (`ix_funnel_step_2` …), and more than anybody reads.
 MOST_STEPS = 8
-GRAINS = [("hour", "hour"), ("day", "day")]
+GRAINS = [("hour", "hour"), ("day", "day"), ("week", "week")]
 DIMENSIONS = [("", "all"), ("source", "source"), ("device", "device"), ("error", "error")]
 
 
@@ -233,8 +233,9 @@ class FunnelProgress(models.Model):
 
 
 class FunnelCell(models.Model):
-    """People by the hour or day they entered and one value of a dimension: how many reached a step within the window,
-    and how long it took them from the step before and from the first, in ms, where both times are known."""
+    """People by the hour, day or week (from Monday) they entered and one value of a dimension: how many reached a step
+    within the window, and how long it took them from the step before and from the first, in ms, where both times are
+    known. Of a source, device or error, only from the step before, in wider buckets (`cells.GROUP_KEYS`)."""
 
     id = models.BigAutoField(primary_key=True)
     funnel = models.ForeignKey(Funnel, models.CASCADE, db_index=False)
@@ -266,7 +267,7 @@ class FunnelCell(models.Model):
             models.UniqueConstraint(
                 fields=["funnel", "grain", "dimension", "at", "value", "step"], name="uq_funnel_cell"
             ),
-            models.CheckConstraint(condition=models.Q(grain__in=["hour", "day"]), name="ck_funnel_cell_grain"),
+            models.CheckConstraint(condition=models.Q(grain__in=["hour", "day", "week"]), name="ck_funnel_cell_grain"),
             models.CheckConstraint(
                 condition=models.Q(dimension__in=["", "source", "device", "error"]), name="ck_funnel_cell_dimension"
             ),
@@ -282,7 +283,7 @@ class FunnelStepCell(models.Model):
     id = models.BigAutoField(primary_key=True)
     funnel = models.ForeignKey(Funnel, models.CASCADE, db_index=False)
     step = models.SmallIntegerField()
-    grain = models.CharField(max_length=4, choices=GRAINS)
+    grain = models.CharField(max_length=4, choices=GRAINS[:2])
     at = models.DateTimeField()
     people = models.BigIntegerField()
 

@@ -30,7 +30,7 @@ GROUPS: tuple[tuple[str, tuple[Item, ...]], ...] = (
             Item("Tuning", "tuning", "tune", ("tuning-conversation",)),
         ),
     ),
-    ("Operations", (Item("Raw tables", "admin:index", "database"),)),
+    ("Operations", (Item("Retention", "retention", "clock"), Item("Raw tables", "admin:index", "database"))),
 )
 
 

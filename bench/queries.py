@@ -192,7 +192,7 @@ def _summary_rows(summary: Any) -> Rows:
     ]
 
 
-def _ai(name: str, *, days: str = "30d", **only: str) -> Callable[[dt.datetime], Any]:
+def _ai(name: str, *, days: str = "30d", **only: Any) -> Callable[[dt.datetime], Any]:
     def call(until: dt.datetime) -> Any:
         from metrics import ai
         from metrics.figures import AIFilter

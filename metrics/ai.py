@@ -20,6 +20,7 @@ from typing import Any
 from psycopg import sql
 
 from metrics.figures import AIFilter, Bin, BucketFigures, ErrorFigures, ModelFigures, Percentiles, Summary, ToolFigures
+from metrics.prices import Cost, cost_of
 from metrics.rollups import REQUESTS, TOOLS
 from sigmasight.lib.periods import Period, floor
 from sigmasight.lib.rollups.histogram import edge
@@ -80,6 +81,11 @@ class Look:
             cached_counted=every["cached_counted"],
             provenance=self.reading.provenance,
         )
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What the requests cost, by the prices that held on their days."""
+        return cost_of(self.reading, lambda at: floor(at, self.period.bucket))
 
     def by_bucket(self) -> list[BucketFigures]:
         """The figures of every bucket of the period, in order, empty ones included."""

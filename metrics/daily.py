@@ -17,6 +17,7 @@ from django.db.models import Max, Min
 
 from activity.rollup_models import EventRollup
 from activity.rollups import ACTIVE, EVENTS
+from metrics import prices
 from metrics.batch import LONGEST, read_run
 from metrics.dailynames import (
     AI_REQUESTS,
@@ -43,9 +44,6 @@ _STEP = Decimal("0.0001")
 # So many values of a key have a row each; what is left of a sum goes under OTHER.
 KEYS, OTHER = 500, "(other)"
 _DAY = dt.timedelta(days=1)
-
-# What a day's requests cost, by model in USD, None where nobody knows prices. See `reckon_cost_with`.
-_cost: list[Callable[[dt.date], Mapping[str, float | Decimal] | None]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +76,6 @@ class DayResult:
     @property
     def metrics_saved(self) -> int:
         return sum(each.saved for each in self.categories.values())
-
-
-def reckon_cost_with(function: Callable[[dt.date], Mapping[str, float | Decimal] | None]) -> None:
-    """Says how a day's cost by model is reckoned; without it, no cost is written."""
-    _cost[:] = [function]
 
 
 def aggregate(day: dt.date, now: dt.datetime | None = None, categories: Iterable[str] = CATEGORIES) -> DayResult:
@@ -213,7 +206,7 @@ def _user_activity(day: dt.date) -> Iterator[Figure]:
     yield from _keyed("user_activity.errors_by_code", by_code)
 
 
-_SUMS = ("requests", "input_tokens", "output_tokens", "cached_tokens", "tokens", "tool_calls", "with_tools")
+_SUMS = {*prices.MEASURES, "tokens", "tool_calls", "with_tools"}
 
 
 def _ai_requests(day: dt.date) -> Iterator[Figure]:
@@ -255,10 +248,12 @@ def _ai_requests(day: dt.date) -> Iterator[Figure]:
     yield from _keyed(f"{name}tool_calls_by_tool", {tool: group["calls"] for tool, group in tools.items()})
     failures = {tool: group["failed_calls"] for tool, group in tools.items() if group["failed_calls"]}
     yield from _keyed(f"{name}tool_failures_by_tool", failures)
-    cost = _cost[0](day) if _cost else None
-    if cost is not None:
-        yield Figure(f"{name}total_cost_usd", Decimal(sum(Decimal(each) for each in cost.values())))
-        yield from _keyed(f"{name}cost_usd_by_model", cost)
+    # At today's prices, as far as there are any.
+    cost = prices.cost_of(reading)
+    priced = {each.model: each.usd for each in cost.by_model if each.unpriced.requests < each.usage.requests}
+    if priced:
+        yield Figure(f"{name}total_cost_usd", cost.usd)
+        yield from _keyed(f"{name}cost_usd_by_model", priced)
 
 
 def _mean_and_percentiles(histogram: Histogram, mean: str, percentile: str) -> Iterator[Figure]:

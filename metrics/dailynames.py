@@ -79,8 +79,8 @@ def _requests() -> tuple[Metric, ...]:
         Metric(f"{name}latency_p95_by_model", "ms", "p95 of the latency, ± 1 %", "model", False, True),
         Metric(f"{name}tool_calls_by_tool", "calls", "tool calls", "tool", False, True),
         Metric(f"{name}tool_failures_by_tool", "calls", "tool calls that failed", "tool", False, True),
-        Metric(f"{name}total_cost_usd", "USD", "cost at the prices of the day when it was aggregated", "", False, True),
-        Metric(f"{name}cost_usd_by_model", "USD", "cost at those prices", "model", False, True),
+        Metric(f"{name}total_cost_usd", "USD", "cost of models with a price, as reckoned that night", "", False, True),
+        Metric(f"{name}cost_usd_by_model", "USD", "cost, as reckoned that night", "model", False, True),
     )
 
 

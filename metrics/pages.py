@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import QueryDict
+from django.urls import reverse
 from django.utils import timezone
 
 from metrics import ai
@@ -14,7 +15,7 @@ from metrics.ai import Look
 from metrics.figures import AIFilter, BucketFigures, Percentiles, Summary
 from sigmasight.lib.cards import Card, card
 from sigmasight.lib.charts import Bin, Chart, Reference, Series, bar_chart, histogram, line_chart
-from sigmasight.lib.format import COUNT, MS, SHARE, TOKENS, Quantity, age, milliseconds
+from sigmasight.lib.format import COUNT, MS, SHARE, TOKENS, USD, Quantity, age, milliseconds
 from sigmasight.lib.periods import Period, is_covered
 from sigmasight.lib.rollups.people import People
 
@@ -33,6 +34,7 @@ class Window:
     buckets: list[BucketFigures]
     before: Summary | None
     earlier: list[BucketFigures]
+    look_back: Look | None = None
 
     def series(self, name: str) -> list[float | None]:
         return [getattr(bucket, name) for bucket in self.buckets]
@@ -61,7 +63,7 @@ def look_at(period: Period, only: AIFilter = ai.EVERYTHING) -> Window:
     if not is_covered([each.requests for each in buckets], [each.requests for each in earlier]):
         earlier = []
     before = look_back.summary() if earlier else None
-    return Window(period, look, look.summary(), buckets, before, earlier)
+    return Window(period, look, look.summary(), buckets, before, earlier, look_back if earlier else None)
 
 
 def request_cards(window: Window) -> list[Card]:
@@ -133,6 +135,43 @@ def request_cards(window: Window) -> list[Card]:
             **shared,
         ),
     ]
+
+
+def tools_card(window: Window) -> Card:
+    """The share of requests that used a tool."""
+    now, before = window.summary, window.before
+    return card(
+        "With tools",
+        now.with_tools / now.requests if now.requests else None,
+        before.with_tools / before.requests if before and before.requests else None,
+        unit=SHARE,
+        compare=window.period.compare,
+        sub=f"{COUNT.show(now.tool_calls)} calls" if now.tool_calls else "",
+        href="#tools" if now.requests else "",
+    )
+
+
+def cost_card(window: Window) -> Card:
+    """What the requests cost; what is missing from it is said in the delta's place."""
+    cost, before = window.look.cost, window.look_back.cost if window.look_back else None
+    prices = reverse("admin:metrics_modelprice_changelist")
+    if not cost.known:
+        note = "no model has a price" if cost.usage.requests else ""
+        return card("Cost", None, note=note, exactness="", href=prices)
+    note = ""
+    if not cost.is_complete and cost.coverage is not None:
+        note = f"of {SHARE.show(cost.coverage)} of the requests" if cost.coverage < 0.9995 else "of nearly all requests"
+    return card(
+        "Cost",
+        float(cost.usd),
+        float(before.usd) if before and before.is_complete else None,
+        unit=USD,
+        compare=window.period.compare,
+        sub="list prices",
+        note=note,
+        values=[float(cost.by_bucket.get(at, 0)) for at in window.period.buckets()],
+        href="#models",
+    )
 
 
 def bound_of(people: People) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any, LiteralString
 
-from django.db import connection
+from django.db import ProgrammingError, connection, transaction
 from django.db.models import F
 from psycopg import sql
+from psycopg.errors import UndefinedTable
 
 from activity.rollup_models import RollupDay, RollupMark
 from metrics.job_models import UnsealedDay
@@ -46,24 +48,28 @@ def find_pins(table: str, part: Partition, first: dt.date, last: dt.date) -> Ite
 
 def has_unseen_rows(partition: str, watermark: int) -> bool:
     """Whether the partition has rows of transactions that were not over at the last look for news."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            sql.SQL(
-                "SELECT EXISTS (SELECT FROM {} WHERE xact_id >= %s "
-                "AND xact_id < pg_snapshot_xmax(pg_current_snapshot())::text::bigint)"
-            ).format(sql.Identifier(partition)),
-            [watermark],
-        )
-        return bool(cursor.fetchone()[0])
+    seen = (
+        "SELECT EXISTS (SELECT FROM {} WHERE xact_id >= %s "
+        "AND xact_id < pg_snapshot_xmax(pg_current_snapshot())::text::bigint)"
+    )
+    return bool(_ask(partition, seen, [watermark]))
 
 
 def holds_rows(partition: str) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(partition)))
-        return bool(cursor.fetchone()[0])
+    return bool(_ask(partition, "SELECT EXISTS (SELECT FROM {})"))
 
 
 def count_rows(partition: str) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(partition)))
-        return int(cursor.fetchone()[0])
+    return int(_ask(partition, "SELECT count(*) FROM {}"))
+
+
+def _ask(partition: str, query: LiteralString, params: Sequence[Any] = ()) -> Any:
+    """The query's one value; 0 where somebody has dropped the partition meanwhile."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(sql.SQL(query).format(sql.Identifier(partition)), params)
+            return cursor.fetchone()[0]
+    except ProgrammingError as error:
+        if not isinstance(error.__cause__, UndefinedTable):
+            raise
+        return 0

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from metrics.rollup_models import ModelPrice
-from metrics.rollups import REQUESTS
+from metrics.rollups import REQUESTS, TOOLS
 from sigmasight.lib.rollups.read import Reading, read
 
 # What a reading of REQUESTS must hold to be priced.
@@ -231,9 +231,10 @@ def _day(moment: dt.datetime) -> dt.datetime:
 def cost_of(
     reading: Reading, cut: Callable[[dt.datetime], dt.datetime] = _day, prices: PriceList | None = None
 ) -> Cost:
-    """What the requests of a reading of REQUESTS cost; it must hold MEASURES. `cut` gives the start of the bucket that
-    a moment lies in (a UTC day, hour or minute): days unless told otherwise. One query, for the prices."""
-    if reading.rollup is not REQUESTS:
+    """What the requests of a reading of REQUESTS (of TOOLS: of one tool's) cost; it must hold MEASURES. `cut` gives the
+    start of the bucket that a moment lies in (a UTC day, hour or minute): days unless told otherwise. One query, for
+    the prices."""
+    if reading.rollup not in (REQUESTS, TOOLS):
         raise ValueError(f"{reading.rollup.name} can't be priced: read {REQUESTS.name}")
     if missing := set(MEASURES) - set(reading.names):
         raise ValueError(f"to be priced, a reading must hold {', '.join(sorted(missing))} too")

@@ -123,7 +123,7 @@ def register(sweep: Sweep) -> None:
 
 def cutoff(now: dt.datetime) -> dt.date:
     """The first UTC day whose raw rows are kept: RETENTION_DAYS whole days before today's."""
-    return now.astimezone(dt.UTC).date() - settings.RETENTION_DAYS * _DAY
+    return now.astimezone(dt.UTC).date() - dt.timedelta(days=settings.RETENTION_DAYS)
 
 
 def preview(now: dt.datetime | None = None) -> Preview:
@@ -172,14 +172,11 @@ def run(run_id: str, now: dt.datetime | None = None, say: Callable[[str], None] 
     rows: dict[str, int] = {source.table: 0 for source in SOURCES}
     gone: list[str] = []
     stayed: list[Candidate] = []
-    for source in SOURCES:
-        for name in partitions.drop_released(source.table):
-            say(f"{name}: dropped, left by a run that was killed")
     for each in _candidates(now):
         try:
             if each.pins:
                 raise _PinnedError(*each.pins)
-            is_gone = _drop(each, run_id, now)
+            is_gone = _release(each, run_id, now)
         except _PinnedError as error:
             stayed.append(replace(each, pins=error.args))
             say(f"{each.partition} stays: {' '.join(error.args)}")
@@ -187,18 +184,25 @@ def run(run_id: str, now: dt.datetime | None = None, say: Callable[[str], None] 
         if is_gone:
             gone.append(each.partition)
             rows[each.table] += each.rows or 0
-            say(f"{each.partition}: {each.rows or 0:,} rows dropped")
+            say(f"{each.partition}: {each.rows or 0:,} rows gone")
+    # Giving the space back takes the file system a while, in proportion to it; by now nobody waits for that. What a
+    # run left that was killed goes here too.
+    for source in SOURCES:
+        for name in partitions.drop_released(source.table):
+            say(f"{name}: dropped")
     for sweep in _sweeps.values():
         rows[sweep.table] = _sweep(sweep, run_id, now)
     _prune_hours(run_id, now)
     return Removed(rows, tuple(gone), tuple(stayed))
 
 
-def _drop(each: Candidate, run_id: str, now: dt.datetime) -> bool:
-    """Drops a partition; False where somebody else did. Raises _PinnedError, with the reasons, where it must stay."""
-    if each.last > each.first and (counted := count_rows(each.partition)) != (each.rows or 0):
-        # Days without a row in rollup_days were never looked at; one statement over the whole says it for all of them.
-        raise _PinnedError(f"It holds {counted:,} rows, and its days were sealed with {each.rows or 0:,}.")
+def _release(each: Candidate, run_id: str, now: dt.datetime) -> bool:
+    """Takes a partition out; False where somebody else did. Raises _PinnedError with the reasons why it must stay."""
+    if each.last > each.first:
+        # A day that rollup_days has no row of was never looked at; one count of the whole says it for all of them.
+        counted = count_rows(each.partition)
+        if counted > (each.rows or 0):
+            raise _PinnedError(f"It holds {counted:,} rows, and its days were sealed with {each.rows or 0:,}.")
 
     def agreed() -> None:
         part = next(part for part in partitions.partitions(each.table) if part.name == each.partition)
@@ -213,11 +217,9 @@ def _drop(each: Candidate, run_id: str, now: dt.datetime) -> bool:
         if attempt:
             time.sleep(PAUSE)
         try:
-            is_ours = partitions.release(each.table, each.partition, agreed=agreed)
+            return partitions.release(each.table, each.partition, agreed=agreed)
         except partitions.PartitionInUseError:
             continue
-        partitions.drop_released(each.table)
-        return is_ours
     raise _PinnedError(
         f"It was in use, {ATTEMPTS} times in a row: see pg_stat_activity for a transaction that stays open."
     )

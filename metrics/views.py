@@ -31,6 +31,8 @@ def ai_metrics(request: HttpRequest) -> HttpResponse:
     slowest = requests(period, only, order="slowest", limit=LISTED)
     newest = requests(period, only, order="failed" if only.error else "newest", limit=LISTED)
     told_of = {each.conversation_id for each in errors} | {each.conversation_id for each in slowest + newest}
+    tools = window.look.tools()
+    costs = {each.model: each for each in window.look.cost.by_model}
     chips: list[Chip] = filter_chips(request.GET, FILTERS)
     return render(
         request,
@@ -38,15 +40,16 @@ def ai_metrics(request: HttpRequest) -> HttpResponse:
         {
             "period": period,
             "window": window,
-            "cards": pages.request_cards(window),
+            "cards": [*pages.request_cards(window), pages.tools_card(window), pages.cost_card(window)],
             "chips": chips,
             "latency_chart": pages.latency_chart(window, hrefs),
             "latency_bins": pages.latency_bins(window),
             "tokens_chart": pages.tokens_chart(window, hrefs),
             "errors_chart": pages.errors_chart(window, window.look.errors_by_bucket(), hrefs),
             "errors": [(each, tiny_bars(each.by_bucket)) for each in errors],
-            "models": window.look.models(),
-            "tools": window.look.tools(),
+            "models": [(each, costs.get(each.model)) for each in window.look.models()],
+            "tools": tools,
+            "are_timed": any(each.timed for each in tools),
             "slowest": slowest,
             "newest": newest,
             "kept": conversations.kept(told_of),

@@ -1,7 +1,8 @@
 """What progress comes to: cells by the hour and day people entered, and by the hour and day they reached a step.
 
 An hour's cells are computed from the progress of all who entered in it and take the place of those before; a day's are
-merged from its hours'. Both in the transaction that changes the progress, so that whoever reads sees them agree.
+merged from its hours', a week's from its days'. All in the transaction that changes the progress, so that whoever reads
+sees them agree.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from psycopg import sql
 
 from activity.funnels.ingest import ORIGIN
-from sigmasight.lib.rollups.histogram import key_sql
+from sigmasight.lib.rollups.histogram import GAMMA, key_sql
 
 Cursor = Any
 
@@ -20,6 +21,11 @@ Cursor = Any
 # Sources come from outside: somebody could send a new one with each event.
 MOST_VALUES = 40
 OTHERS = "(others)"
+# Of a source, device or error, so many buckets of a histogram are one, or reading them would cost too much.
+GROUP_KEYS = 5
+GROUP_ERROR_BOUND = (GAMMA**GROUP_KEYS - 1) / (GAMMA**GROUP_KEYS + 1)
+# A Monday.
+WEEKS = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
 
 _KEY = "funnel_id, at, dimension, value, step"
 COLUMNS = (
@@ -43,7 +49,8 @@ def counted_sql(rows: sql.Composable, dimensions: sql.Composable) -> sql.Compose
             SELECT funnel_id, at, dimension, value, place,
                    dense_rank() OVER (ORDER BY funnel_id, at, dimension, LEAST(place, {most} + 1)) AS cell
               FROM (SELECT funnel_id, at, dimension, value, row_number() OVER (
-                               PARTITION BY funnel_id, at, dimension ORDER BY count(*) DESC, value) AS place
+                               PARTITION BY funnel_id, at, dimension
+                               ORDER BY value = {others}, count(*) DESC, value) AS place
                       FROM valued GROUP BY 1, 2, 3, 4) AS counted
         ), durations AS (
             SELECT entry, s - 1 AS place, CASE WHEN s = 1 THEN entered_at END AS entered_at,
@@ -56,7 +63,11 @@ def counted_sql(rows: sql.Composable, dimensions: sql.Composable) -> sql.Compose
             SELECT *, CASE WHEN previous IS NOT NULL THEN {previous_key} END AS previous_key,
                    CASE WHEN first IS NOT NULL THEN {first_key} END AS first_key FROM durations
         ), steps AS MATERIALIZED (
-            SELECT named.cell << 3 | keyed.place AS slot, entered_at, previous, previous_key, first, first_key
+            SELECT named.cell << 3 | keyed.place AS slot, entered_at, previous,
+                   CASE WHEN dimension = '' THEN previous_key
+                        ELSE (previous_key + {group_keys} / 2) / {group_keys} * {group_keys} END AS previous_key,
+                   CASE WHEN dimension = '' THEN first END AS first,
+                   CASE WHEN dimension = '' THEN first_key END AS first_key
               FROM keyed JOIN valued USING (entry) JOIN named USING (funnel_id, at, dimension, value)
         ), scalars AS (
             SELECT slot, count(*) AS people, max(entered_at) AS last_at,
@@ -68,12 +79,14 @@ def counted_sql(rows: sql.Composable, dimensions: sql.Composable) -> sql.Compose
         ), previous AS ({previous}), firsts AS ({first})
         SELECT c.funnel_id, c.at, c.dimension, c.value, (slot & 7) + 1 AS step, {columns}
           FROM scalars LEFT JOIN previous USING (slot) LEFT JOIN firsts USING (slot)
-          JOIN (SELECT funnel_id, at, dimension, CASE WHEN place <= {most} THEN value ELSE {others} END AS value, cell
-                  FROM named WHERE place <= {most} + 1) c ON c.cell = slot >> 3
+          JOIN (SELECT DISTINCT funnel_id, at, dimension, cell,
+                       CASE WHEN place <= {most} THEN value ELSE {others} END AS value
+                  FROM named) c ON c.cell = slot >> 3
         """).format(
         rows=rows,
         dimensions=dimensions,
         most=sql.Literal(MOST_VALUES),
+        group_keys=sql.Literal(GROUP_KEYS),
         others=sql.Literal(OTHERS),
         columns=sql.SQL(COLUMNS),
         previous_key=key_sql(sql.Identifier("previous")),
@@ -99,8 +112,8 @@ EVERY_DIMENSION = sql.SQL("('', ''), ('source', e.source), ('device', e.device),
 
 
 def replace_touched(cursor: Cursor, funnels: list[int]) -> None:
-    """Replaces the cells of the hours in `funnel_touched` and `funnel_touched_steps`, and of their days, for these
-    funnels."""
+    """Replaces the cells of the hours in `funnel_touched` and `funnel_touched_steps`, and of their days and weeks, for
+    these funnels."""
     for table in ("funnel_touched", "funnel_touched_steps"):
         cursor.execute(f"DELETE FROM {table} WHERE funnel_id <> ALL(%s)", [funnels])  # noqa: S608 - our own names
         cursor.execute(f"ANALYZE {table}")
@@ -121,18 +134,20 @@ def replace_touched(cursor: Cursor, funnels: list[int]) -> None:
         ),
         "hour",
     )
-    cursor.execute("TRUNCATE funnel_touched_days")
-    cursor.execute(
-        "INSERT INTO funnel_touched_days SELECT DISTINCT funnel_id, date_bin('1 day', at, %s) FROM funnel_touched",
-        [ORIGIN],
-    )
-    cursor.execute("ANALYZE funnel_touched_days")
-    cursor.execute(
-        "DELETE FROM funnel_cells c USING funnel_touched_days t"
-        " WHERE c.funnel_id = t.funnel_id AND c.at = t.at AND c.grain = 'day' AND c.dimension = ANY(%s)",
-        [["", "source", "device", "error"]],
-    )
-    _insert(cursor, _folded(), "day")
+    for grain, of, length, origin in (("day", "hour", "1 day", ORIGIN), ("week", "day", "7 days", WEEKS)):
+        cursor.execute("TRUNCATE funnel_touched_days")
+        cursor.execute(
+            "INSERT INTO funnel_touched_days"
+            " SELECT DISTINCT funnel_id, date_bin(%s::interval, at, %s) FROM funnel_touched",
+            [length, origin],
+        )
+        cursor.execute("ANALYZE funnel_touched_days")
+        cursor.execute(
+            "DELETE FROM funnel_cells c USING funnel_touched_days t"
+            " WHERE c.funnel_id = t.funnel_id AND c.at = t.at AND c.grain = %s AND c.dimension = ANY(%s)",
+            [grain, ["", "source", "device", "error"]],
+        )
+        _insert(cursor, _folded(of, length), grain)
     _replace_steps(cursor)
 
 
@@ -144,26 +159,28 @@ def _insert(cursor: Cursor, cells: sql.Composable, grain: str) -> None:
     )
 
 
-def _folded() -> sql.Composed:
-    """The cells of the days in `funnel_touched_days`, from those of their hours."""
+def _folded(of: str, length: str) -> sql.Composed:
+    """The cells of what begins at the moments in `funnel_touched_days` and is so long, from a smaller grain's."""
     return sql.SQL("""
-        WITH hours AS MATERIALIZED (
+        WITH parts AS MATERIALIZED (
             SELECT c.funnel_id, t.at, c.dimension, c.value, c.step, {columns}
               FROM funnel_touched_days t JOIN funnel_cells c
-                ON c.funnel_id = t.funnel_id AND c.grain = 'hour' AND c.dimension IN ('', 'source', 'device', 'error')
-               AND c.at >= t.at AND c.at < t.at + interval '1 day'
+                ON c.funnel_id = t.funnel_id AND c.grain = {of} AND c.dimension IN ('', 'source', 'device', 'error')
+               AND c.at >= t.at AND c.at < t.at + {length}::interval
         ), scalars AS (
             SELECT {key}, sum(people)::bigint AS people, max(last_at) AS last_at,
                    sum(previous_count)::bigint AS previous_count, sum(previous_sum)::bigint AS previous_sum,
                    min(previous_min) AS previous_min, max(previous_max) AS previous_max,
                    sum(first_count)::bigint AS first_count, sum(first_sum)::bigint AS first_sum,
                    min(first_min) AS first_min, max(first_max) AS first_max
-              FROM hours GROUP BY {key}
+              FROM parts GROUP BY {key}
         ), previous AS ({previous}), firsts AS ({first})
         SELECT {key}, {columns} FROM scalars LEFT JOIN previous USING ({key}) LEFT JOIN firsts USING ({key})
         """).format(
         key=sql.SQL(_KEY),
         columns=sql.SQL(COLUMNS),
+        of=sql.Literal(of),
+        length=sql.Literal(length),
         previous=_folded_histogram("previous"),
         first=_folded_histogram("first"),
     )
@@ -172,7 +189,7 @@ def _folded() -> sql.Composed:
 def _folded_histogram(name: str) -> sql.Composed:
     return sql.SQL("""
         SELECT {key}, array_agg(k ORDER BY k) AS {keys}, array_agg(n ORDER BY k) AS {counts}
-          FROM (SELECT {key}, k, sum(n)::bigint AS n FROM hours, unnest({keys}, {counts}) AS bucket (k, n)
+          FROM (SELECT {key}, k, sum(n)::bigint AS n FROM parts, unnest({keys}, {counts}) AS bucket (k, n)
                  GROUP BY {key}, k) AS found
          GROUP BY {key}
         """).format(key=sql.SQL(_KEY), keys=sql.Identifier(f"{name}_keys"), counts=sql.Identifier(f"{name}_counts"))
@@ -232,7 +249,7 @@ def replace_all(cursor: Cursor, funnel_id: int) -> None:
     cursor.execute(
         "SELECT DISTINCT date_bin('7 days', entered_at, %s) AS week FROM funnel_progress WHERE funnel_id = %s"
         " ORDER BY 1",
-        [ORIGIN, funnel_id],
+        [WEEKS, funnel_id],
     )
     weeks: list[tuple[dt.datetime]] = cursor.fetchall()
     cursor.execute("TRUNCATE funnel_touched_steps")

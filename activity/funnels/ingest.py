@@ -46,7 +46,8 @@ _TEMPORARY = {
         " entered_at timestamptz, furthest smallint, source text, device text, stopped_by text, error_at timestamptz,"
         " error_type text, error_code text, error_message text"
     ),
-    # Hours whose cells are to be replaced: of those who entered in them, and of those who reached a step.
+    # Hours whose cells are to be replaced: of those who entered in them (and their days, then weeks), and of those who
+    # reached a step.
     "funnel_touched": "funnel_id bigint, at timestamptz",
     "funnel_touched_days": "funnel_id bigint, at timestamptz",
     "funnel_touched_steps": "funnel_id bigint, step int, at timestamptz",

@@ -77,7 +77,7 @@ def dropped(
     error, source or device only, "" for none. Raises UnknownFunnelError."""
     told = version(slug, of_version) if of_version else current(slug)
     number, now = told.number_of(step), now or dt.datetime.now(dt.UTC)
-    where = [
+    where: list[sql.Composable] = [
         sql.SQL("p.funnel_id = {}").format(sql.Literal(told.id)),
         sql.SQL("p.furthest = {}").format(sql.Literal(number)),
         sql.SQL("p.entered_at >= {} AND p.entered_at < {}").format(sql.Literal(period.start), sql.Literal(period.end)),

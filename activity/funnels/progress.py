@@ -151,7 +151,9 @@ def _ordered(cursor: Cursor, funnel: Definition, raw_since: dt.datetime, raw: sq
             )
         )
     cursor.execute("ANALYZE funnel_proofs")
-    chain = [sql.SQL("chain1 AS (SELECT subject, min(at) AS at1 FROM funnel_proofs WHERE step = 1 GROUP BY 1)")]
+    chain: list[sql.Composable] = [
+        sql.SQL("chain1 AS (SELECT subject, min(at) AS at1 FROM funnel_proofs WHERE step = 1 GROUP BY 1)")
+    ]
     for n in range(2, len(funnel.steps) + 1):
         before = sql.SQL(", ").join(sql.SQL("c.{}").format(sql.Identifier(f"at{m}")) for m in range(1, n))
         chain.append(

@@ -318,7 +318,7 @@ def _slices(using: str) -> int:
             """
         )
         events, people = cursor.fetchone()
-    return max(1, math.ceil(max(events, 0) / SLICE_ROWS), math.ceil(max(people, 0) / SLICE_PEOPLE))
+    return max(1, math.ceil(int(events) / SLICE_ROWS), math.ceil(int(people) / SLICE_PEOPLE))
 
 
 def _left(using: str) -> int:

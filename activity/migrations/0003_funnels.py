@@ -259,7 +259,7 @@ class Migration(migrations.Migration):
             name="FunnelCell",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("grain", models.CharField(choices=[("hour", "hour"), ("day", "day")], max_length=4)),
+                ("grain", models.CharField(choices=[("hour", "hour"), ("day", "day"), ("week", "week")], max_length=4)),
                 ("at", models.DateTimeField()),
                 (
                     "dimension",
@@ -318,7 +318,7 @@ class Migration(migrations.Migration):
                         fields=("funnel", "grain", "dimension", "at", "value", "step"), name="uq_funnel_cell"
                     ),
                     models.CheckConstraint(
-                        condition=models.Q(("grain__in", ["hour", "day"])), name="ck_funnel_cell_grain"
+                        condition=models.Q(("grain__in", ["hour", "day", "week"])), name="ck_funnel_cell_grain"
                     ),
                     models.CheckConstraint(
                         condition=models.Q(("dimension__in", ["", "source", "device", "error"])),

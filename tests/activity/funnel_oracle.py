@@ -147,7 +147,7 @@ def attributed(events: list[Event]) -> dict[tuple[str, Any], list[Event]]:
     for event in sorted(events, key=place):
         if event.session_id:
             by_session[event.session_id].append(event)
-    found = defaultdict(list)
+    found: dict[tuple[str, Any], list[Event]] = defaultdict(list)
     for event in events:
         if event.user_id:
             found["user", event.user_id].append(event)

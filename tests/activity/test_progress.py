@@ -77,13 +77,13 @@ def assert_figures(slug: str, people: list[Told]) -> None:
         for cohort in funnel.cohorts(slug, between(start, end), now=NOW):
             part = expected(people, cohort.start, cohort.end)
             assert list(cohort.reached) == (part.reached or [0] * len(cohort.reached))
-        for number, step in enumerate(definition.current(slug).steps):
+        for number, defined in enumerate(definition.current(slug).steps):
             moments = [at for one in people if (at := one.reached[number]) and start <= at < end]
             for bucket in ("day", "hour"):
-                counts = funnel.step_counts(slug, step.name, start, end, bucket)
+                counts = funnel.step_counts(slug, defined.name, start, end, bucket)
                 assert sum(people for _, people in counts) == len(moments)
             before = [at for one in people if (at := one.reached[number]) and at < end]
-            assert funnel.people_total(end, slug=slug, step=step.name) == len(before)
+            assert funnel.people_total(end, slug=slug, step=defined.name) == len(before)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -16,6 +16,7 @@ from metrics import daily
 from metrics.dailynames import AI_REQUESTS, BATCH, CATEGORIES, METRICS, USER_ACTIVITY
 from metrics.job_models import AggregatedDay
 from metrics.models import AIRequest, DailyMetric
+from metrics.rollup_models import ModelPrice
 from metrics.rollups import SOURCES
 from sigmasight.lib.rollups.fill import fill
 from tests.conftest import TIME_ZERO
@@ -33,7 +34,6 @@ EARLIER = DATE - 3 * DAY
 @pytest.fixture(autouse=True)
 def _room(db: None) -> None:
     make_room(*(TIME_ZERO - back * DAY for back in range(-1, 6)))
-    daily._cost.clear()
 
 
 def filled(day: dt.date = DATE, categories: Any = CATEGORIES) -> daily.DayResult:
@@ -300,12 +300,19 @@ def test_models_beyond_number_are_put_together(monkeypatch):
     assert keyed("ai_requests.model_breakdown") == {"(none)": 5, "d": 4, "(other)": 6}
 
 
-def test_cost_is_written_where_somebody_knows_prices():
-    ask(START)
-    daily.reckon_cost_with(lambda day: {"gpt-5": Decimal("1.25"), "claude": 0.75})
+def test_cost_is_written_of_models_that_have_a_price():
+    ModelPrice.objects.create(model="gpt-5", effective_from=EARLIER, input=2, cached_input=1, output=10)
+    ask(START, "gpt-5", input_tokens=1_000_000, cached_tokens=200_000, output_tokens=50_000)
+    ask(START, "claude", input_tokens=1_000_000, output_tokens=1)
     filled()
-    assert value("ai_requests.total_cost_usd") == 2
-    assert keyed("ai_requests.cost_usd_by_model") == {"gpt-5": 1.25, "claude": 0.75}
+    assert value("ai_requests.total_cost_usd") == 0.8 * 2 + 0.2 * 1 + 0.5
+    assert keyed("ai_requests.cost_usd_by_model") == {"gpt-5": 2.3}
+
+
+def test_where_nothing_has_a_price_there_is_no_cost():
+    ask(START, input_tokens=1_000_000, output_tokens=1)
+    filled()
+    assert value("ai_requests.total_cost_usd") is None
 
 
 # ---- batch days ----

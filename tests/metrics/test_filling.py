@@ -109,5 +109,6 @@ def test_the_nights_task_leaves_a_job_that_runs_already_alone(caplog):
     with psycopg.connect(**{key: params[key] for key in keys if params.get(key)}, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(hashtext('job:daily'))")
         tasks.daily_job()
+        other.execute("SELECT pg_advisory_unlock(hashtext('job:daily'))")
     assert not BatchRun.objects.exists()
     assert "is running already" in caplog.text

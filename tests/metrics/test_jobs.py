@@ -96,6 +96,7 @@ def test_a_job_that_runs_elsewhere_is_not_started_twice():
             jobs.running("retention", lock="daily"),
         ):
             raise AssertionError("it must not begin")
+        other.execute("SELECT pg_advisory_unlock(hashtext('job:daily'))")
     assert not BatchRun.objects.exists()
     with jobs.running("retention", lock="daily"):
         pass

@@ -15,7 +15,7 @@ from django.db import IntegrityError, connection, transaction
 
 from activity.models import Event, QuarantinedRow
 from activity.rollup_models import RollupDay, RollupMark
-from admin_portal.models import AdminSession
+from admin_portal.models import AdminSession, AdminUser
 from metrics import daily, nightly, retention
 from metrics.job_models import RetentionReceipt, UnsealedDay
 from metrics.models import AIRequest, BatchRun, DailyMetric
@@ -25,13 +25,15 @@ from sigmasight.lib import partitions as lib
 from sigmasight.lib.partitions import partitions
 from sigmasight.lib.rollups.fill import fill
 from sigmasight.lib.rollups.read import read
-from tests.conftest import TIME_ZERO
+from tests.conftest import PASSWORD
 from tests.days import make_room
 from tests.factories.metrics import BatchRunFactory
 from tests.metrics.nights import DAY, HOUR, ask, midnight, night, run, some_day
 
 TABLE = "ai_request_metrics"
-TODAY = TIME_ZERO.date()
+# Long ago, so that the partitions round the real today are never past their time.
+ZERO = dt.datetime(2021, 3, 17, 12, tzinfo=dt.UTC)
+TODAY = ZERO.date()
 NIGHT = night(TODAY - DAY)
 KEPT = 5
 # The newest day that is past its time, and one before.
@@ -43,14 +45,11 @@ pytestmark = pytest.mark.usefixtures("committed")
 @pytest.fixture(autouse=True)
 def _room(committed: None, settings: Any) -> None:
     settings.RETENTION_DAYS = settings.BATCH_RETENTION_DAYS = KEPT
-    for table in (TABLE, "user_activity_events"):
-        for part in partitions(table):
-            run(f"DROP TABLE {part.name}")
-    make_room(*(TIME_ZERO - back * DAY for back in range(-1, KEPT + 3)))
+    make_room(*(ZERO - back * DAY for back in range(-1, KEPT + 3)))
 
 
 def days(table: str = TABLE) -> list[dt.date]:
-    return [part.low.date() for part in partitions(table) if not part.is_gap]
+    return [part.low.date() for part in partitions(table) if not part.is_gap and part.low.year == ZERO.year]
 
 
 def name(day: dt.date, table: str = TABLE) -> str:
@@ -248,8 +247,9 @@ def test_the_database_itself_refuses_a_dropped_day_that_is_not_sealed():
 def adopted() -> str:
     """The days up to the newest old one as one partition, as adoption leaves them."""
     for part in partitions(TABLE):
-        if part.low.date() <= OLD:
+        if not part.is_gap and part.low.date() <= OLD:
             run(f"DROP TABLE {part.name}")
+    run(f"DROP TABLE {TABLE}_gap_min")
     run(
         f"CREATE TABLE ai_request_metrics_old PARTITION OF {TABLE} FOR VALUES "
         f"FROM ('{OLDER - 20 * DAY} 00:00+00') TO ('{OLD + DAY} 00:00+00')"
@@ -314,19 +314,15 @@ def test_killed_before_the_release_is_true_nothing_has_happened(monkeypatch):
 def test_killed_between_release_and_drop_the_next_run_drops_it(monkeypatch):
     two_old_days()
     seal_all()
-    plain, calls = lib.drop_released, []
 
     def killed(table: str) -> list[str]:
-        calls.append(table)
-        if len(calls) > len(SOURCES):
-            raise KeyboardInterrupt
-        return plain(table)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(lib, "drop_released", killed)
     with pytest.raises(KeyboardInterrupt):
         nightly.run(NIGHT)
     monkeypatch.undo()
-    assert len(leftovers()) == 1
+    assert len(leftovers()) == 4
     assert RetentionReceipt.objects.filter(partition=name(OLDER)).count() == 1
     assert OLDER not in days()
     result = nightly.run(NIGHT + HOUR)
@@ -365,7 +361,7 @@ def test_writers_go_on_while_days_go():
         written = 0
         with elsewhere(autocommit=True) as writer:
             while not stop.is_set() or written < 60:
-                for at in (TIME_ZERO - DAY, midnight(OLD), midnight(OLDER)):
+                for at in (ZERO - DAY, midnight(OLD), midnight(OLDER)):
                     writer.execute(
                         "INSERT INTO ai_request_metrics (conversation_id, message_id, model, created_at) "
                         "VALUES (%s, %s, 'w', %s)",
@@ -383,7 +379,7 @@ def test_writers_go_on_while_days_go():
     nightly.run(NIGHT + HOUR)
     kept = AIRequest.objects.filter(model="w").count() + QuarantinedRow.objects.count()
     dropped = sum(RetentionReceipt.objects.filter(table_name=TABLE).values_list("rows", flat=True)) - 12
-    counted = read(REQUESTS, midnight(OLDER), TIME_ZERO, where={"model": "w"}).total()["requests"]
+    counted = read(REQUESTS, midnight(OLDER), ZERO, where={"model": "w"}).total()["requests"]
     assert kept + dropped == written
     assert counted == AIRequest.objects.filter(model="w").count() + dropped, "every row that was dropped was counted"
 
@@ -433,7 +429,8 @@ def test_rows_go_in_portions_and_add_up_in_one_receipt(monkeypatch):
     assert RetentionReceipt.objects.get(table_name="batch_run_history").rows == 8
 
 
-def test_sessions_go_a_week_after_they_expired(admin):
+def test_sessions_go_a_week_after_they_expired():
+    admin = AdminUser.objects.create_admin("ines@example.com", PASSWORD)
     for hours in (-1, 24, 7 * 24 - 1, 7 * 24 + 1, 90 * 24):
         AdminSession.objects.create(
             admin_user=admin, token_hash=f"{hours}", expires_at=NIGHT - hours * HOUR, created_at=NIGHT - 100 * DAY
@@ -501,4 +498,5 @@ def test_a_job_that_runs_elsewhere_keeps_the_command_from_starting():
         other.execute("SELECT pg_advisory_lock(hashtext('job:daily'))")
         with pytest.raises(CommandError, match="is running already") as refused:
             call_command("retention")
+        other.execute("SELECT pg_advisory_unlock(hashtext('job:daily'))")
     assert refused.value.returncode == 2
