@@ -348,7 +348,7 @@ def _cells(funnel_id: int, start: dt.datetime, end: dt.datetime, by: str, using:
                 sql.SQL("(p.entered_at >= {} AND p.entered_at < {})").format(sql.Literal(low), sql.Literal(high))
                 for low, high in edges
             )
-            dimensions = sql.SQL("('', '')")
+            dimensions: sql.Composable = sql.SQL("('', '')")
             if by:
                 column = sql.Identifier("stopped_by" if by == "error" else by)
                 dimensions = sql.SQL("('', ''), ({}, e.{})").format(sql.Literal(by), column)

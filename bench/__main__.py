@@ -27,6 +27,7 @@ from bench import browser, databases, generate, loading, measure, table, upkeep
 from bench.measure import Figure
 from bench.upkeep import Measured
 
+SEARCH_MS = 100.0
 SECTIONS = ("queries", "memory", "late", "keepup", "drop", "rollup", "search", "loading")
 
 
@@ -144,7 +145,13 @@ def _search(pair: databases.Pair, messages: int) -> list[Measured]:
 
     databases.use(pair)
     return [
-        Measured(f"Search: {each.name}, p95", each.p95, "ms", note=f"bare: {each.floor:,.1f} ms. {each.note}")
+        Measured(
+            f"{each.name}, p95",
+            each.p95,
+            "ms",
+            None if "index" in each.name else SEARCH_MS,
+            f"bare: {each.floor:,.1f} ms. {each.note}",
+        )
         for each in search_results(messages)
     ]
 

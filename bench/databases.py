@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,9 @@ def django_on(first: str) -> Iterator[tuple[Databases, Pair]]:
         django.setup()
         call_command("migrate", verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
+        # All code now: a file that somebody saves later would meet others from before.
+        for module in ("sigmasight.urls", "activity.funnel", "activity.funnels.refresh", "metrics.filling"):
+            import_module(module)
         yield databases, pair
     finally:
         close_all()

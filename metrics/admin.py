@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from django.db.models import Model, Q
 
-from activity.admin import PERSON, CellTable, of_person
+from activity.admin import PERSON, CellTable, KeptTable, of_person
+from metrics.job_models import AggregatedDay, RetentionReceipt, UnsealedDay
 from metrics.models import AIRequest, BatchRun, DailyMetric
 from metrics.rollup_models import AIRequestRollup, AIToolRollup, ModelPrice
 from sigmasight.lib.rawadmin import (
@@ -118,6 +119,27 @@ class AIToolRollupTable(CellTable):
     columns = ("at", "grain", "model", "tool", "error_type", "calls", "failed_calls", "requests", "took_count")
 
 
+class AggregatedDayTable(KeptTable):
+    about = "Days whose figures were written to daily_metrics, by category, and how many figures."
+    columns = ("date", "category", "saved", "is_adopted", "at")
+    sortable = ("date",)
+    ordering = ["-date", "-id"]
+
+
+class UnsealedDayTable(KeptTable):
+    about = "Days of raw tables that could not be sealed, and why: they are never dropped."
+    columns = ("date", "source", "reason", "since", "checked_at")
+    sortable = ("date",)
+    ordering = ["-date", "-id"]
+
+
+class RetentionReceiptTable(KeptTable):
+    about = "What was removed for its age, kept for ever."
+    columns = ("at", "table_name", "partition", "first", "last", "rows", "bytes", "run_id")
+    sortable = ("at",)
+    ordering = ["-at", "-id"]
+
+
 RAW_TABLES: Mapping[type[Model], type[RawTable]] = {
     AIRequest: AIRequestTable,
     BatchRun: BatchRunTable,
@@ -125,4 +147,7 @@ RAW_TABLES: Mapping[type[Model], type[RawTable]] = {
     ModelPrice: ModelPriceTable,
     AIRequestRollup: AIRequestRollupTable,
     AIToolRollup: AIToolRollupTable,
+    AggregatedDay: AggregatedDayTable,
+    UnsealedDay: UnsealedDayTable,
+    RetentionReceipt: RetentionReceiptTable,
 }

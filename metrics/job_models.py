@@ -100,3 +100,8 @@ class RetentionReceipt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rows} rows of {self.partition or self.table_name}"
+
+    @property
+    def days(self) -> int:
+        """How many days a partition was of; 0 where that is not known."""
+        return (self.last - self.first).days if self.first and self.last else 0

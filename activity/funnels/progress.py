@@ -83,7 +83,9 @@ def _implied(cursor: Cursor, funnel: Definition, carried: Sequence[tuple[int, st
     cursor.execute(
         sql.SQL("""
         WITH acts AS (
-            SELECT user_id AS subject, {firsts} FROM (SELECT user_id, first_at AS at, {step} AS step FROM funnel_acts) a
+            SELECT user_id AS subject, {firsts}
+              FROM (SELECT user_id, first_at AS at, {step} AS step FROM funnel_acts
+                     WHERE user_id IN (SELECT subject FROM funnel_scope)) a
              WHERE step IS NOT NULL GROUP BY 1
         ), mine AS (
             SELECT subject, {mine_firsts}

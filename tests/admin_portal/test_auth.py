@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import bcrypt
 import pytest
@@ -319,9 +320,7 @@ def test_everything_but_the_door_and_the_probes_requires_sign_in(client):
     for route, pattern in patterns(get_resolver()):
         if pattern.name in OPEN or route.startswith("^") or "admin/db/" in route:
             continue
-        path = "/" + route.replace("<uuid:session_id>", "9b2f7e9e-4d0e-4f42-9f9e-000000000000").replace(
-            "<uuid:conversation_id>", "9b2f7e9e-4d0e-4f42-9f9e-000000000000"
-        )
+        path = "/" + re.sub(r"<uuid:\w+>", "9b2f7e9e-4d0e-4f42-9f9e-000000000000", route)
         assert "<" not in path, f"give {route} an example"
         response = client.get(path)
         assert response.status_code in {301, 302, 405}, path

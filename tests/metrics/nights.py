@@ -7,7 +7,6 @@ import random
 import uuid
 from typing import Any
 
-from django.apps import apps
 from django.db import connection
 
 from sigmasight.lib.partitions import drop_released, ensure_days, partitions
@@ -95,14 +94,3 @@ def restore(before: Days) -> None:
         drop_released(table)
         missing = {dt.datetime.strptime(name[-8:], "%Y%m%d").date() for name in before[table] - there}  # noqa: DTZ007
         ensure_days(table, missing)
-
-
-def empty() -> None:
-    """Deletes every row of gondola's tables, without a trigger to mark it."""
-    run("SET session_replication_role = replica")
-    try:
-        for label in ("activity", "metrics", "admin_portal"):
-            for model in apps.get_app_config(label).get_models():
-                run(f"DELETE FROM {model._meta.db_table}")
-    finally:
-        run("RESET session_replication_role")

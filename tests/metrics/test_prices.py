@@ -15,6 +15,7 @@ from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activity.rollups import EVENTS
 from admin_portal.demo.prices import NOTE, write_prices
 from metrics.models import AIRequest
 from metrics.prices import MEASURES, Cost, Price, PriceList, Usage, cost, cost_by_model, cost_of, price_list
@@ -313,8 +314,13 @@ def test_a_page_pays_one_query_for_prices(django_assert_num_queries: Any) -> Non
 def test_a_reading_that_lacks_tokens_is_refused() -> None:
     with pytest.raises(ValueError, match="must hold cached_tokens, input_counted"):
         cost_of(read(REQUESTS, NOW - ONE, NOW, names=("requests", "output_counted", "output_tokens", "input_tokens")))
-    with pytest.raises(ValueError, match=r"ai\.tools can't be priced"):
-        cost_of(read(TOOLS, NOW - ONE, NOW))
+    with pytest.raises(ValueError, match=r"activity\.events can't be priced"):
+        cost_of(read(EVENTS, NOW - ONE, NOW))
+
+
+@pytest.mark.django_db
+def test_the_requests_that_called_a_tool_have_a_cost_too() -> None:
+    assert cost_of(read(TOOLS, NOW - ONE, NOW)).usd == 0
 
 
 # ---- what an admin types ----

@@ -500,3 +500,34 @@ def test_a_job_that_runs_elsewhere_keeps_the_command_from_starting():
             call_command("retention")
         other.execute("SELECT pg_advisory_unlock(hashtext('job:daily'))")
     assert refused.value.returncode == 2
+
+
+def test_a_transaction_that_stays_open_elsewhere_keeps_no_day_that_was_counted_whole():
+    """It holds back the mark of what was surely seen; a count of the day tells that nothing came since."""
+    with elsewhere() as other:
+        other.execute("CREATE TABLE scratch_open (a int)")
+        two_old_days()
+        seal_all()
+        assert RetentionReceipt.objects.count() == 0
+        seen = retention.preview(NIGHT)
+        assert all(each.seen.recent for each in seen.going if each.rows)
+        assert nightly.run(NIGHT, steps=("retention",)).success
+        other.rollback()
+    assert OLD not in days()
+
+
+def test_a_row_that_comes_while_a_transaction_stays_open_keeps_its_day(monkeypatch):
+    plain = lib.release
+
+    def late(table, part, **options):
+        if part == name(OLD):
+            ask(midnight(OLD))
+        return plain(table, part, **options)
+
+    with elsewhere() as other:
+        other.execute("CREATE TABLE scratch_open (a int)")
+        two_old_days()
+        seal_all()
+        monkeypatch.setattr(lib, "release", late)
+        stays(nightly.run(NIGHT, steps=("retention",)), "Rows came late")
+        other.rollback()
