@@ -6,7 +6,8 @@ class MetricsConfig(AppConfig):
     verbose_name = "AI requests, batch runs, daily metrics"
 
     def ready(self) -> None:
-        from metrics import journey
+        from metrics import journey, keeping
         from sigmasight.lib import timeline
 
         timeline.register(*journey.SOURCES)
+        keeping.register()

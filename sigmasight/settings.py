@@ -304,6 +304,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=30),
         "options": {"expires": 25},
     },
+    # Before the daily job, which lets no day go that the funnels have not read.
+    "reconcile-funnels": {
+        "task": "activity.tasks.reconcile_funnels",
+        "schedule": crontab(hour=0, minute=40),
+        "options": {"expires": 12 * 3600},
+    },
     "daily-job": {
         "task": "metrics.tasks.daily_job",
         "schedule": crontab(hour=1, minute=0),

@@ -6,7 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
+from metrics import filling, sealing
 from tests.metrics import nights
+
+
+@pytest.fixture(autouse=True)
+def _roll_ups_alone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Jobs are tested without what else hangs on them (`metrics.keeping`, which has tests of its own)."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.module.__name__ != "tests.metrics.test_keeping":
+            patch.setattr(filling, "_after", [])
+            patch.setattr(sealing, "_guards", [])
+        yield
 
 
 @pytest.fixture

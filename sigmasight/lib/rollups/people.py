@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-EXACT = 4096
+EXACT = 1024
 PLACES = 1 << 18
 _MASK = PLACES - 1
 _BYTES = PLACES // 8

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.db import connections
 from psycopg import sql
@@ -223,7 +225,7 @@ def _fetch(
     for name in where:
         condition = sql.SQL("({}) AND {} = {}").format(condition, sql.Identifier(name), sql.Placeholder(name))
     columns = (*rollup.dimensions, *(column for measure in measures for column in measure.columns))
-    with connections[using].cursor() as cursor:
+    with _binary_cursor(using) as cursor:
         cursor.execute(
             sql.SQL("""
             SELECT fill.filled_until, fill.as_of, fill.unfilled, grain, {at}{columns}
@@ -242,6 +244,7 @@ def _fetch(
                 condition=condition,
             ),
             values,
+            binary=True,
         )
         rows = cursor.fetchall()
     filled_until, as_of, unfilled_days = rows[0][:3]
@@ -253,6 +256,16 @@ def _fetch(
         unfilled.append((max(midnight, start), min(midnight + STEP["day"], end)))
     told = state.FillState(moment(filled_until), None, None, moment(as_of))
     return cells, told, [each for each in unfilled if each[0] < each[1]]
+
+
+@contextmanager
+def _binary_cursor(using: str) -> Iterator[psycopg.Cursor[Any]]:
+    """A cursor that can take results as PostgreSQL keeps them: arrays and sets are read several times as fast. Django's
+    own binds parameters itself, and then results are text."""
+    connection = connections[using]
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        yield cursor
 
 
 def _widen(start: dt.datetime, end: dt.datetime, now: dt.datetime) -> tuple[dt.datetime, dt.datetime, bool]:

@@ -1,0 +1,49 @@
+"""What rests on raw rows beside the roll-ups: funnels are refreshed after each fill, and hold a day until they have
+read it."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db import connections
+
+from activity.funnels import refresh
+from metrics import filling, sealing
+
+_EVENTS = "user_activity_events"
+
+
+def refresh_funnels(now: dt.datetime) -> None:
+    """Brings the funnels up to date (`manage.py refresh_funnels` does the same)."""
+    refresh.refresh(now)
+
+
+def unread_by_funnels(source: str, day: dt.date) -> str:
+    """Why the day's events must stay: funnels have not read all of them; "" where they have."""
+    if source != _EVENTS:
+        return ""
+    midnight = dt.datetime.combine(day, dt.time.min, dt.UTC)
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM funnels WHERE is_active AND build_next IS NOT NULL")
+        (unbuilt,) = cursor.fetchone()
+        if unbuilt:
+            return "a funnel is still being built from its events: run manage.py refresh_funnels"
+        cursor.execute("SELECT watermark FROM funnel_sources WHERE name = 'events'")
+        row = cursor.fetchone()
+        if row is None or row[0] is None:
+            return "the funnels have never read events: run manage.py refresh_funnels"
+        cursor.execute(
+            """
+            SELECT EXISTS (SELECT FROM user_activity_events
+                            WHERE created_at >= %s AND created_at < %s AND xact_id >= %s)
+            """,
+            [midnight, midnight + dt.timedelta(days=1), row[0]],
+        )
+        (unread,) = cursor.fetchone()
+    return "the funnels have not read all of its events yet: run manage.py refresh_funnels" if unread else ""
+
+
+def register() -> None:
+    """Called as the app is ready."""
+    filling.after_fill(refresh_funnels)
+    sealing.guard(unread_by_funnels)
