@@ -20,7 +20,7 @@ from metrics.rollups import REQUEST_SOURCE
 from sigmasight.lib.rollups.fill import fill
 from tests.conftest import TIME_ZERO
 from tests.days import make_room
-from tests.metrics.nights import DAY, HOUR, MINUTE, ask, happen, midnight, night, run, some_day
+from tests.metrics.nights import DAY, HOUR, MINUTE, ask, forget_the_past, happen, midnight, night, run, some_day
 
 TODAY = TIME_ZERO.date()
 YESTERDAY = TODAY - DAY
@@ -114,6 +114,7 @@ def test_a_day_that_is_sealed_is_not_looked_at_again():
 def test_cells_that_do_not_add_up_are_computed_anew_once_and_then_sealed(tamper):
     some_day(YESTERDAY, requests=30)
     fill(REQUEST_SOURCE, NIGHT)
+    forget_the_past()
     run(tamper)
     outcome = next(each for each in nightly.run(NIGHT).outcomes if each.source == "ai_request_metrics")
     assert (outcome.sealed, outcome.recomputed) == (True, True)
@@ -126,6 +127,7 @@ def test_rows_that_went_without_a_mark_are_noticed():
     """As they would where somebody switched the trigger off."""
     some_day(YESTERDAY, requests=30)
     fill(REQUEST_SOURCE, NIGHT)
+    forget_the_past()
     run("SET session_replication_role = replica")
     AIRequest.objects.filter(model="claude").delete()
     run("SET session_replication_role = origin")
@@ -151,6 +153,7 @@ def broken(monkeypatch):
 def test_a_day_that_does_not_add_up_even_then_stays_open_and_says_what_differs(broken):
     some_day(YESTERDAY, requests=30)
     fill(REQUEST_SOURCE, NIGHT)
+    forget_the_past()
     run("UPDATE ai_request_rollups SET requests = requests + 1")
     result = nightly.run(NIGHT)
     assert sealed() == []
@@ -170,9 +173,11 @@ def test_a_day_that_does_not_add_up_even_then_stays_open_and_says_what_differs(b
 def test_the_next_run_seals_it_when_the_fault_is_mended_and_forgets_why(broken, monkeypatch):
     some_day(YESTERDAY, requests=30)
     fill(REQUEST_SOURCE, NIGHT)
+    forget_the_past()
     run("UPDATE ai_request_rollups SET requests = requests + 1")
     nightly.run(NIGHT)
     since = UnsealedDay.objects.get().since
+    forget_the_past()
     nightly.run(NIGHT + HOUR)
     assert UnsealedDay.objects.get().since == since
     monkeypatch.undo()
