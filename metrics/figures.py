@@ -46,9 +46,8 @@ class Percentiles:
 
     @classmethod
     def of(cls, histogram: Histogram) -> Percentiles:
-        return cls(
-            *histogram.percentiles(QUANTILES), histogram.count, histogram.mean, histogram.smallest, histogram.largest
-        )
+        p50, p75, p90, p95, p99 = histogram.percentiles(QUANTILES)
+        return cls(p50, p75, p90, p95, p99, histogram.count, histogram.mean, histogram.smallest, histogram.largest)
 
 
 @dataclass(frozen=True, slots=True)

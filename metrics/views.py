@@ -30,7 +30,9 @@ def ai_metrics(request: HttpRequest) -> HttpResponse:
     errors = window.look.errors(limit=8)
     slowest = requests(period, only, order="slowest", limit=LISTED)
     newest = requests(period, only, order="failed" if only.error else "newest", limit=LISTED)
-    told_of = {each.conversation_id for each in errors} | {each.conversation_id for each in slowest + newest}
+    told_of = {each.conversation_id for each in errors if each.conversation_id} | {
+        each.conversation_id for each in slowest + newest
+    }
     tools = window.look.tools()
     costs = {each.model: each for each in window.look.cost.by_model}
     chips: list[Chip] = filter_chips(request.GET, FILTERS)

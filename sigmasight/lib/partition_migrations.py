@@ -138,12 +138,12 @@ def make_marking_function() -> RunSQL:
 def mark_changes(table: str) -> RunSQL:
     """An operation that has `mark_rollups` called after every UPDATE and DELETE on a raw table. An UPDATE that moves
     a row to another time marks both."""
-    made = [
+    made: list[Any] = [
         f"CREATE TRIGGER mark_{when}_{which} AFTER {when.upper()} ON {table} "
         f"REFERENCING {which.upper()} TABLE AS touched FOR EACH STATEMENT EXECUTE FUNCTION mark_rollups()"
         for when, which in (("update", "old"), ("update", "new"), ("delete", "old"))
     ]
-    dropped = [
+    dropped: list[Any] = [
         f"DROP TRIGGER mark_{when}_{which} ON {table}"
         for when, which in (("update", "old"), ("update", "new"), ("delete", "old"))
     ]
