@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,17 @@ from tests.metrics import nights
 @pytest.fixture(autouse=True)
 def _roll_ups_alone(request: pytest.FixtureRequest) -> Iterator[None]:
     """Jobs are tested without what else hangs on them (`metrics.keeping`, which has tests of its own)."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.module.__name__ != "tests.metrics.test_keeping":
-            patch.setattr(filling, "_after", [])
-            patch.setattr(sealing, "_guards", [])
+    if request.module.__name__.endswith("test_keeping"):
         yield
+        return
+    # In place: a test that patches the lists themselves would otherwise put ours back after us.
+    lists: list[list[Any]] = [filling._after, sealing._guards]
+    before = [list(each) for each in lists]
+    for each in lists:
+        each.clear()
+    yield
+    for each, those in zip(lists, before, strict=True):
+        each[:] = those
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ from tests.lib.rollups.events import (
     other_connection,
     there,
 )
+from tests.metrics.nights import forget_the_past
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -116,6 +117,7 @@ def test_a_writer_who_holds_a_sealed_day_does_not_hold_up_rows_of_others(other: 
     happen(NOW - 5 * DAY, NOW - HOUR)
     fill(ACTIVITY, NOW, budget=None)
     RollupDay.objects.filter(date=(NOW - 5 * DAY).date()).update(sealed_at=NOW)
+    forget_the_past()
     other.set_autocommit(False)
     with other.cursor() as cursor:
         cursor.execute("DELETE FROM user_activity_events WHERE created_at < %s", [NOW - DAY])
