@@ -3,17 +3,17 @@
 People, not events; each belongs to the moment they entered, which is when they reached the first step; a step counts
 where it was reached within the funnel's window from then. What "reached" means: `activity.funnels.progress`.
 
-Whole hours and days come from cells, a period's edges from the progress of those who entered within them. So figures
-are exact, whatever the period, also where the events behind them are gone, and say as of when (a minute ago at most);
-of percentiles, `error_bound` says how far they may be off. Times are in milliseconds, periods half-open and in UTC.
+Whole hours, days and weeks come from cells, a period's edges from the progress of those who entered within them. So
+figures are exact, whatever the period, also where the events behind them are gone, and say as of when: a minute ago,
+or, where much had to be counted anew, up to a quarter of an hour. Of percentiles, `error_bound` says how far they may
+be off. Times are in milliseconds, periods half-open and in UTC.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from django.db import connections
 from psycopg import sql
@@ -22,8 +22,9 @@ from activity.funnels import cells
 from activity.funnels.definition import Definition, UnknownFunnelError, current, version
 from activity.funnels.ingest import ORIGIN
 from activity.funnels.people import Dropped, DroppedPage, Happening, dropped
+from activity.funnels.reading import Span, Tally, cover, covering, spans_sql
 from sigmasight.lib.periods import STEP, Bucket, Period, floor
-from sigmasight.lib.rollups.histogram import ERROR_BOUND, Histogram
+from sigmasight.lib.rollups.histogram import ERROR_BOUND
 
 __all__ = [
     "Cohort",
@@ -44,9 +45,7 @@ __all__ = [
 ]
 
 By = Literal["source", "device", "error"]
-Span = tuple[dt.datetime, dt.datetime]
-
-HOUR, DAY = STEP["hour"], STEP["day"]
+DAY = STEP["day"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +140,6 @@ class Cohort:
         return self.reached[step - 1] / self.reached[0] if self.reached[0] else None
 
 
-@dataclass(slots=True)
-class _Tally:
-    """What the cells of one step come to."""
-
-    people: int = 0
-    last_at: dt.datetime | None = None
-    previous: Histogram = field(default_factory=Histogram)
-    first: Histogram = field(default_factory=Histogram)
-
-
 def funnel(
     slug: str,
     period: Period,
@@ -175,15 +164,10 @@ def figures(
     using: str = "default",
 ) -> FunnelFigures:
     """The same of any span and version."""
-    total: dict[int, _Tally] = {}
-    groups: dict[str, dict[int, _Tally]] = {}
-    for dimension, value, step, *columns in _cells(told.id, start, end, by or "", using):
-        tally = (groups.setdefault(value, {}) if dimension else total).setdefault(step, _Tally())
-        tally.people += columns[0]
-        if columns[1] is not None:
-            tally.last_at = columns[1] if tally.last_at is None else max(tally.last_at, columns[1])
-        tally.previous.merge(*columns[2:8])
-        tally.first.merge(*columns[8:14])
+    total: dict[int, Tally] = {}
+    groups: dict[str, dict[int, Tally]] = {}
+    for dimension, value, step, *columns in covering(told.id, start, end, by or "", using):
+        (groups.setdefault(value, {}) if dimension else total).setdefault(step, Tally()).add(columns)
     parts = [Group(value, _steps(told, tallies)) for value, tallies in groups.items()]
     last = total[1].last_at if 1 in total else None
     return FunnelFigures(
@@ -194,7 +178,7 @@ def figures(
         groups=tuple(sorted(parts, key=lambda group: (-group.entered, group.value))),
         unattributed=_unattributed(told, start, end, using),
         mature_at=_mature_at(told, end, last, now or dt.datetime.now(dt.UTC)),
-        as_of=as_of(using),
+        as_of=_as_of(told, start, end, using),
     )
 
 
@@ -258,12 +242,12 @@ def step_counts(
     whole: list[tuple[str, Span]] = []
     edges = [(start, end)] if start < end else []
     if bucket != "minute":
-        whole, edges = _cover(start, end, end)
+        whole, edges = cover(start, end, end)
         # Of steps there are no cells of weeks, and hours have to be told apart where they are asked for.
         whole = [("hour" if "hour" in (grain, bucket) else "day", span) for grain, span in whole]
     with connections[using].cursor() as cursor:
         if whole:
-            spans, params = _spans_sql(whole)
+            spans, params = spans_sql(whole)
             cursor.execute(
                 sql.SQL("SELECT at, people FROM funnel_step_cells WHERE funnel_id = {} AND step = {} AND ({})").format(
                     sql.Literal(told.id), sql.Literal(number), spans
@@ -319,112 +303,33 @@ def people_total(at: dt.datetime, *, slug: str = "onboarding", step: str = "regi
 
 
 def as_of(using: str = "default") -> dt.datetime | None:
-    """Everything written until then is in the figures; None: funnels were never refreshed."""
+    """Everything written until then is known; None: funnels were never refreshed."""
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT looked_at FROM funnel_sources WHERE name = 'events'")
         row = cursor.fetchone()
         return row[0] if row else None
 
 
-def _cells(funnel_id: int, start: dt.datetime, end: dt.datetime, by: str, using: str) -> list[Sequence[Any]]:
-    """(dimension, value, step, *columns) that cover the span once, of everybody and of `by`: cells, and what its edges
-    come to."""
-    whole, edges = _cover(start, _reach(funnel_id, start, end, using), end)
-    rows: list[Sequence[Any]] = []
-    columns = sql.SQL(cells.COLUMNS)
-    with connections[using].cursor() as cursor:
-        if whole:
-            spans, params = _spans_sql(whole)
-            cursor.execute(
-                sql.SQL("""
-                SELECT dimension, value, step, {columns} FROM funnel_cells
-                 WHERE funnel_id = {funnel} AND dimension IN ('', {by}) AND ({spans})
-                """).format(columns=columns, funnel=sql.Literal(funnel_id), by=sql.Literal(by), spans=spans),
-                params,
-            )
-            rows += cursor.fetchall()
-        if edges:
-            within = sql.SQL(" OR ").join(
-                sql.SQL("(p.entered_at >= {} AND p.entered_at < {})").format(sql.Literal(low), sql.Literal(high))
-                for low, high in edges
-            )
-            dimensions: sql.Composable = sql.SQL("('', '')")
-            if by:
-                column = sql.Identifier("stopped_by" if by == "error" else by)
-                dimensions = sql.SQL("('', ''), ({}, e.{})").format(sql.Literal(by), column)
-            counted = cells.counted_sql(
-                sql.SQL("""
-                SELECT p.funnel_id, date_bin('1 hour', p.entered_at, {origin}) AS at, p.entered_at, p.reached,
-                       p.inferred, p.furthest, p.source, p.device, p.stopped_by
-                  FROM funnel_progress p WHERE p.funnel_id = {funnel} AND ({within})
-                """).format(origin=sql.Literal(ORIGIN), funnel=sql.Literal(funnel_id), within=within),
-                dimensions,
-            )
-            cursor.execute(sql.SQL("SELECT dimension, value, step, {} FROM ({}) AS cells").format(columns, counted))
-            rows += cursor.fetchall()
-    return rows
-
-
-def _reach(funnel_id: int, start: dt.datetime, end: dt.datetime, using: str) -> dt.datetime:
-    """`end`, or the end of the day or hour that it cuts where nobody entered in the rest of that: then its cell says
-    the same, as it does for every period up to now."""
-    buckets = [("day", floor(end, "day"), DAY), ("hour", floor(end, "hour"), HOUR)]
+def _as_of(told: Definition, start: dt.datetime, end: dt.datetime, using: str) -> dt.datetime | None:
+    """Everything written until then is in the cells of a span."""
     with connections[using].cursor() as cursor:
         cursor.execute(
             """
-            SELECT grain, last_at FROM funnel_cells
-             WHERE funnel_id = %s AND dimension = '' AND value = '' AND step = 1
-               AND ((grain = 'day' AND at = %s) OR (grain = 'hour' AND at = %s))
+            SELECT LEAST(looked_at, (SELECT min(marked_at) FROM funnel_marks
+                                      WHERE funnel_id = %s AND at >= %s AND at < %s))
+              FROM funnel_sources WHERE name = 'events'
             """,
-            [funnel_id, buckets[0][1], buckets[1][1]],
+            [told.id, floor(start, "hour"), end],
         )
-        last = dict(cursor.fetchall())
-    for grain, at, length in buckets:
-        if start <= at < end and (grain not in last or last[grain] < end):
-            return at + length
-    return end
+        row = cursor.fetchone()
+        return row[0] if row else None
 
 
-def _cover(start: dt.datetime, reach: dt.datetime, end: dt.datetime) -> tuple[list[tuple[str, Span]], list[Span]]:
-    """Whole weeks, days and hours that cover [start, reach), as (grain, span), and what of [start, end) they don't."""
-    low, high = _ceil(start, "hour"), floor(reach, "hour")
-    if low > high:
-        return [], [(start, end)] if start < end else []
-    edges = [each for each in ((start, low), (high, end)) if each[0] < each[1]]
-    whole: list[tuple[str, Span]] = []
-    first, last = _ceil(low, "day"), floor(high, "day")
-    if first >= last:
-        whole.append(("hour", (low, high)))
-    else:
-        monday = first + dt.timedelta(days=-first.weekday() % 7)
-        sunday = last - dt.timedelta(days=last.weekday())
-        whole += [("hour", (low, first)), ("hour", (last, high))]
-        if monday >= sunday:
-            whole.append(("day", (first, last)))
-        else:
-            whole += [("day", (first, monday)), ("week", (monday, sunday)), ("day", (sunday, last))]
-    return [(grain, span) for grain, span in whole if span[0] < span[1]], edges
-
-
-def _ceil(moment: dt.datetime, bucket: Bucket) -> dt.datetime:
-    below = floor(moment, bucket)
-    return below if below == moment else below + STEP[bucket]
-
-
-def _spans_sql(whole: Iterable[tuple[str, Span]]) -> tuple[sql.Composable, list[Any]]:
-    params: list[Any] = []
-    pieces: list[sql.Composable] = []
-    for grain, (low, high) in whole:
-        pieces.append(sql.SQL("(grain = %s AND at >= %s AND at < %s)"))
-        params += [grain, low, high]
-    return sql.SQL(" OR ").join(pieces), params
-
-
-def _steps(told: Definition, tallies: dict[int, _Tally]) -> tuple[StepFigures, ...]:
+def _steps(told: Definition, tallies: dict[int, Tally]) -> tuple[StepFigures, ...]:
     found: list[StepFigures] = []
     counts = [tallies[number].people if number in tallies else 0 for number in range(1, len(told.steps) + 1)]
     for number, (step, reached) in enumerate(zip(told.steps, counts, strict=True), 1):
-        tally = tallies.get(number, _Tally())
+        tally = tallies.get(number, Tally())
         median_previous, p90_previous = tally.previous.percentiles((0.5, 0.9))
         median_first, p90_first = tally.first.percentiles((0.5, 0.9))
         before = counts[number - 2] if number > 1 else reached

@@ -12,6 +12,7 @@ from activity.funnel_models import (
     FunnelAnonymous,
     FunnelCell,
     FunnelEvidence,
+    FunnelMark,
     FunnelPerson,
     FunnelProgress,
     FunnelSource,
@@ -96,6 +97,11 @@ class CellTable(WorkedOutTable):
     hidden = HISTOGRAMS
 
 
+class MarkTable(WorkedOutTable):
+    about = "Hours whose cells lag behind, for a few minutes, where much has to be counted anew."
+    columns = ("at", "funnel_id", "marked_at")
+
+
 class StepCellTable(WorkedOutTable):
     about = "People by the hour or day they reached a step of a funnel. Made of the progress."
     columns = ("at", "grain", "funnel_id", "step", "people")
@@ -120,6 +126,7 @@ FUNNEL_TABLES: Mapping[type[Model], type[RawTable]] = {
     FunnelEvidence: EvidenceTable,
     FunnelCell: CellTable,
     FunnelStepCell: StepCellTable,
+    FunnelMark: MarkTable,
     FunnelUnattributed: UnattributedTable,
     FunnelSource: SourceTable,
 }

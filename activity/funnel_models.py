@@ -277,6 +277,24 @@ class FunnelCell(models.Model):
         return f"{self.grain} {self.at} step {self.step}"
 
 
+class FunnelMark(models.Model):
+    """An hour whose cells lag behind the progress of those who entered in it, since `marked_at`."""
+
+    id = models.BigAutoField(primary_key=True)
+    funnel = models.ForeignKey(Funnel, models.CASCADE, db_index=False)
+    at = models.DateTimeField()
+    marked_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "funnel_marks"
+        constraints = [
+            models.UniqueConstraint(fields=["funnel", "at"], name="uq_funnel_mark"),
+        ]
+
+    def __str__(self) -> str:
+        return f"hour {self.at}"
+
+
 class FunnelStepCell(models.Model):
     """People by the hour or day in which they reached a step themselves, however long after entering."""
 

@@ -146,7 +146,7 @@ def by_bucket(period: Period) -> list[PeopleBucket]:
 
 def what_stops_people(period: Period, limit: int = 8) -> list[StopFigures]:
     """Errors that people met in the period, by code and kind of event; those that met most people first."""
-    reading = read(EVENTS, period.start, period.end, bucket=period.bucket)
+    reading = read(EVENTS, period.start, period.end)
     groups = reading.only(lambda key: key[1] != "").merged(lambda at, key: key)
     found = [
         StopFigures(

@@ -62,6 +62,7 @@ class Overview:
 def overview(period: Period) -> Overview:
     """Everything the page needs, in a fixed number of queries."""
     window = pages.look_at(period)
+    period = window.period
     humans = _people(period)
     metro = _metro(period)
     last = batch.last_batch()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +23,7 @@ from psycopg import sql
 from metrics.figures import AIFilter, Bin, BucketFigures, ErrorFigures, ModelFigures, Percentiles, Summary, ToolFigures
 from metrics.prices import Cost, cost_of
 from metrics.rollups import REQUESTS, TOOLS
-from sigmasight.lib.periods import Period, floor
+from sigmasight.lib.periods import Bucket, Period, floor
 from sigmasight.lib.rollups.histogram import edge
 from sigmasight.lib.rollups.read import Reading, read, read_raw
 from sigmasight.lib.rollups.spec import Rollup
@@ -45,12 +46,19 @@ class Look:
     a tool is asked for."""
 
     def __init__(self, period: Period, only: AIFilter = EVERYTHING) -> None:
-        self.period, self.only = period, only
+        self._asked, self.only = period, only
+
+    @cached_property
+    def period(self) -> Period:
+        """The period that the figures are of: the one asked for, or, where of so long ago there are only whole hours or
+        days, what of those covers it, cut as they are."""
+        told = self.reading.provenance
+        return replace(self._asked, start=told.start, end=told.end, bucket=told.bucket)
 
     @cached_property
     def reading(self) -> Reading:
         names = _MEASURES if self.only.tool else (*_MEASURES, "tool_calls")
-        return _read(TOOLS if self.only.tool else REQUESTS, self.period, self.only, names)
+        return _read(TOOLS if self.only.tool else REQUESTS, self._asked, self._asked.bucket, self.only, names)
 
     @cached_property
     def _error(self) -> int:
@@ -183,7 +191,7 @@ class Look:
         """The tools that were called, the most used first."""
         requests = sum(group["requests"] for group in self._groups.values())
         names = ("calls", "failed_calls", "requests", "took")
-        reading = _read(TOOLS, self.period, self.only, names)
+        reading = _read(TOOLS, self._asked, "day", self.only, names)
         groups = reading.merged(lambda at, key: (key[1], key[2] != ""))
         found = []
         for tool in {tool for tool, _ in groups}:
@@ -206,16 +214,16 @@ class Look:
         return sorted(found, key=lambda each: (-each.calls, each.name))
 
 
-def _read(rollup: Rollup, period: Period, only: AIFilter, names: Sequence[str]) -> Reading:
+def _read(rollup: Rollup, period: Period, bucket: Bucket, only: AIFilter, names: Sequence[str]) -> Reading:
     where = {"model": only.model, "error_type": only.error, "tool": only.tool}
     where = {name: value for name, value in where.items() if value and name in rollup.dimensions}
     if only.user_id is None:
-        return read(rollup, period.start, period.end, bucket=period.bucket, names=names, where=where)
+        return read(rollup, period.start, period.end, bucket=bucket, names=names, where=where)
     return read_raw(
         rollup,
         period.start,
         period.end,
-        bucket=period.bucket,
+        bucket=bucket,
         names=names,
         where=where,
         also=sql.SQL("user_id = %(user_id)s"),
@@ -260,5 +268,5 @@ def latency_histogram(period: Period, only: AIFilter = EVERYTHING) -> list[Bin]:
 
 def known_models(period: Period) -> list[str]:
     """The models with requests in the period, by name."""
-    reading = read(REQUESTS, period.start, period.end, bucket=period.bucket, names=("requests",))
+    reading = read(REQUESTS, period.start, period.end, names=("requests",))
     return sorted({cell.key[0] for cell in reading.cells})

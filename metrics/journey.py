@@ -42,7 +42,7 @@ def _requests(look: Look) -> Found:
                 f"{row.model} {'failed' if row.error_type else 'answered'}",
                 Ref("metrics.airequest", row.pk, thread, message),
                 tuple(_details(row, question)),
-                is_error=row.error_type is not None,
+                is_error=bool(row.error_type),
                 error_code=row.error_type,
                 error_message=row.error_message,
             )

@@ -15,7 +15,7 @@ class AIRequest(PartitionedModel):
     """One request to a model. Raw, partitioned by day, kept for RETENTION_DAYS.
 
     Latencies in milliseconds from the request's start; tokens as the provider counted them; NULL where nobody
-    measured. `error_type` NULL means that it succeeded. `tool_calls` comes in the two shapes of the contract:
+    measured. `error_type` NULL or "" means that it succeeded. `tool_calls` comes in the two shapes of the contract:
     `metrics.toolcalls` reads both.
     """
 

@@ -21,6 +21,8 @@ from sigmasight.lib.rollups.people import People
 
 ERROR_TYPES_DRAWN = 4
 LEAST_MEASURED = 20
+# Costs are compared where so much of both is known.
+LEAST_COVERED = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,15 @@ class Window:
 
 def look_at(period: Period, only: AIFilter = ai.EVERYTHING) -> Window:
     """Summary and buckets of a period, and of the one before where the page compares."""
-    look = Look(period, only)
+    look, look_back = Look(period, only), Look(period.previous, only)
     buckets = look.by_bucket()
-    look_back = Look(period.previous, only)
-    earlier = look_back.by_bucket() if period.compare else []
+    earlier: list[BucketFigures] = []
+    if period.compare and look_back.period.bucket == look.period.bucket:
+        earlier = look_back.by_bucket()
     if not is_covered([each.requests for each in buckets], [each.requests for each in earlier]):
         earlier = []
     before = look_back.summary() if earlier else None
-    return Window(period, look, look.summary(), buckets, before, earlier, look_back if earlier else None)
+    return Window(look.period, look, look.summary(), buckets, before, earlier, look_back if earlier else None)
 
 
 def request_cards(window: Window) -> list[Card]:
@@ -155,21 +158,25 @@ def cost_card(window: Window) -> Card:
     """What the requests cost; what is missing from it is said in the delta's place."""
     cost, before = window.look.cost, window.look_back.cost if window.look_back else None
     prices = reverse("admin:metrics_modelprice_changelist")
-    if not cost.known:
-        note = "no model has a price" if cost.usage.requests else ""
+    if not any(each.is_known for each in cost.by_model):
+        note = "" if not cost.usage.requests else "no model has a price"
+        if any(each.is_priced for each in cost.by_model):
+            note = "nobody counted tokens"
         return card("Cost", None, note=note, exactness="", href=prices)
     note = ""
     if not cost.is_complete and cost.coverage is not None:
         note = f"of {SHARE.show(cost.coverage)} of the requests" if cost.coverage < 0.9995 else "of nearly all requests"
+    comparable_both = before is not None and min(cost.coverage or 0, before.coverage or 0) >= LEAST_COVERED
     return card(
         "Cost",
         float(cost.usd),
-        float(before.usd) if before and before.is_complete else None,
+        float(before.usd) if before and comparable_both else None,
         unit=USD,
         compare=window.period.compare,
         sub="list prices",
-        note=note,
+        note="" if comparable_both else note,
         values=[float(cost.by_bucket.get(at, 0)) for at in window.period.buckets()],
+        exactness="exact" if cost.is_complete else "at least",
         href="#models",
     )
 

@@ -127,6 +127,17 @@ class ModelCost:
         """Whether all of it is."""
         return not self.unpriced.requests
 
+    @property
+    def is_known(self) -> bool:
+        """Whether anything of it is: a day with a price, and tokens that somebody counted."""
+        counted = self.usage.input_counted + self.usage.output_counted
+        return counted > self.unpriced.input_counted + self.unpriced.output_counted
+
+    @property
+    def priced_share(self) -> float:
+        """The share of its requests on days with a price, 0 to 1."""
+        return 1 - self.unpriced.requests / self.usage.requests if self.usage.requests else 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:

@@ -78,7 +78,7 @@ def requests(
 
 
 def _models(period: Period) -> list[str]:
-    reading = read(REQUESTS, period.start, period.end, bucket=period.bucket, names=("requests",))
+    reading = read(REQUESTS, period.start, period.end, names=("requests",))
     return sorted({cell.key[0] for cell in reading.cells})
 
 

@@ -23,9 +23,10 @@ def ai_metrics(request: HttpRequest) -> HttpResponse:
     """Requests, latency, tokens, errors, models and tools of a period."""
     period = period_from(request)
     # PostgreSQL takes no NUL in a text; what stands in its place is in no name either.
-    model, error, tool = (request.GET.get(name, "").strip().replace("\x00", "\ufffd") for name in FILTERS)
+    model, error, tool = (request.GET.get(name, "").replace("\x00", "\ufffd") for name in FILTERS)
     only = AIFilter(model, error, tool)
     window = pages.look_at(period, only)
+    period = window.period
     hrefs = pages.bucket_hrefs(period, request.GET)
     errors = window.look.errors(limit=8)
     slowest = requests(period, only, order="slowest", limit=LISTED)

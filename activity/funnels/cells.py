@@ -2,7 +2,7 @@
 
 An hour's cells are computed from the progress of all who entered in it and take the place of those before; a day's are
 merged from its hours', a week's from its days'. All in the transaction that changes the progress, so that whoever reads
-sees them agree.
+sees them agree; only where much would have to be counted anew, long past hours wait, marked, for a few minutes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ OTHERS = "(others)"
 # Of a source, device or error, so many buckets of a histogram are one, or reading them would cost too much.
 GROUP_KEYS = 5
 GROUP_ERROR_BOUND = (GAMMA**GROUP_KEYS - 1) / (GAMMA**GROUP_KEYS + 1)
+# These hours' cells are replaced at once, and of older ones, the newest first, those of so many people. The others wait
+# until they have waited so long: whoever goes a step further each minute mostly entered in an hour of their own.
+AT_ONCE = dt.timedelta(hours=26)
+AT_ONCE_PEOPLE = 40_000
+WAIT = dt.timedelta(minutes=10)
 # A Monday.
 WEEKS = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
 
@@ -111,9 +116,45 @@ def _histogram(name: str) -> sql.Composed:
 EVERY_DIMENSION = sql.SQL("('', ''), ('source', e.source), ('device', e.device), ('error', e.stopped_by)")
 
 
-def replace_touched(cursor: Cursor, funnels: list[int]) -> None:
-    """Replaces the cells of the hours in `funnel_touched` and `funnel_touched_steps`, and of their days and weeks, for
-    these funnels."""
+def replace_touched(cursor: Cursor, funnels: list[int], now: dt.datetime) -> None:
+    """Replaces the cells of the hours in `funnel_touched` and `funnel_touched_steps`, of those that have waited, and of
+    their days and weeks, for these funnels."""
+    cursor.execute(
+        """
+        INSERT INTO funnel_marks (funnel_id, at, marked_at)
+        SELECT DISTINCT funnel_id, at, %(now)s::timestamptz FROM funnel_touched WHERE funnel_id = ANY(%(funnels)s)
+        ON CONFLICT DO NOTHING
+        """,
+        {"now": now, "funnels": funnels},
+    )
+    cursor.execute("TRUNCATE funnel_touched")
+    cursor.execute(
+        """
+        WITH waiting AS (
+            SELECT m.id, m.at >= %(recent)s OR m.marked_at <= %(waited)s OR m.marked_at > %(now)s AS is_due,
+                   sum(COALESCE(c.people, 0)) OVER (ORDER BY m.at DESC, m.id) AS people
+              FROM funnel_marks m
+              LEFT JOIN funnel_cells c ON c.funnel_id = m.funnel_id AND c.grain = 'hour' AND c.dimension = ''
+                                      AND c.at = m.at AND c.value = '' AND c.step = 1
+             WHERE m.funnel_id = ANY(%(funnels)s)
+        ), due AS (
+            DELETE FROM funnel_marks WHERE id IN (SELECT id FROM waiting WHERE is_due OR people <= %(most)s)
+            RETURNING funnel_id, at
+        )
+        INSERT INTO funnel_touched SELECT funnel_id, at FROM due
+        """,
+        {
+            "recent": now - AT_ONCE,
+            "waited": now - WAIT,
+            "now": now,
+            "funnels": funnels,
+            "most": AT_ONCE_PEOPLE,
+        },
+    )
+    _replace(cursor, funnels)
+
+
+def _replace(cursor: Cursor, funnels: list[int]) -> None:
     for table in ("funnel_touched", "funnel_touched_steps"):
         cursor.execute(f"DELETE FROM {table} WHERE funnel_id <> ALL(%s)", [funnels])  # noqa: S608 - our own names
         cursor.execute(f"ANALYZE {table}")
@@ -246,6 +287,7 @@ def replace_all(cursor: Cursor, funnel_id: int) -> None:
     """Replaces all cells of a funnel, a week of entries at a time."""
     cursor.execute("DELETE FROM funnel_cells WHERE funnel_id = %s", [funnel_id])
     cursor.execute("DELETE FROM funnel_step_cells WHERE funnel_id = %s", [funnel_id])
+    cursor.execute("DELETE FROM funnel_marks WHERE funnel_id = %s", [funnel_id])
     cursor.execute(
         "SELECT DISTINCT date_bin('7 days', entered_at, %s) AS week FROM funnel_progress WHERE funnel_id = %s"
         " ORDER BY 1",
@@ -269,5 +311,5 @@ def replace_all(cursor: Cursor, funnel_id: int) -> None:
             " FROM funnel_progress WHERE funnel_id = %s AND entered_at >= %s AND entered_at < %s",
             [ORIGIN, funnel_id, week, week + dt.timedelta(days=7)],
         )
-        replace_touched(cursor, [funnel_id])
+        _replace(cursor, [funnel_id])
         cursor.execute("TRUNCATE funnel_touched_steps")

@@ -154,7 +154,7 @@ def _work_out_touched(cursor: Any, now: dt.datetime, done: Refreshed) -> None:
     funnels = _funnels()
     ingest.scope_of_acts(cursor, funnels)
     done.changed += progress.work_out(cursor, funnels, _raw_since(now))
-    cells.replace_touched(cursor, [each.id for each in funnels if each.is_built])
+    cells.replace_touched(cursor, [each.id for each in funnels if each.is_built], now)
 
 
 def _raw_since(now: dt.datetime) -> dt.datetime:

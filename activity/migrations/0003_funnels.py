@@ -457,6 +457,24 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="FunnelMark",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                ("marked_at", models.DateTimeField()),
+                (
+                    "funnel",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="activity.funnel"
+                    ),
+                ),
+            ],
+            options={
+                "db_table": "funnel_marks",
+                "constraints": [models.UniqueConstraint(fields=("funnel", "at"), name="uq_funnel_mark")],
+            },
+        ),
         migrations.RunSQL(MAKE_VIEW, "DROP VIEW onboarding_progress"),
         migrations.RunPython(ship, migrations.RunPython.noop),
     ]

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 
 from activity import people
 from admin_portal.overview import overview as look_over
-from metrics import ai, batch, pages
+from metrics import batch, pages
 from sigmasight.lib.charts import tiny_bars
 from sigmasight.lib.periods import period_from
 
@@ -17,6 +17,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     """Is everything all right?"""
     period = period_from(request)
     seen = look_over(period)
+    period = seen.window.period
     hrefs = pages.bucket_hrefs(period, request.GET, reverse("ai-metrics"))
     return render(
         request,
@@ -25,8 +26,8 @@ def overview(request: HttpRequest) -> HttpResponse:
             "period": period,
             "seen": seen,
             "latency_chart": pages.latency_chart(seen.window, hrefs),
-            "errors_chart": pages.errors_chart(seen.window, ai.errors_by_bucket(period), hrefs),
-            "errors": [(each, tiny_bars(each.by_bucket)) for each in ai.errors(period, limit=5)],
+            "errors_chart": pages.errors_chart(seen.window, seen.window.look.errors_by_bucket(), hrefs),
+            "errors": [(each, tiny_bars(each.by_bucket)) for each in seen.window.look.errors(limit=5)],
             "runs": batch.recent(6),
             "stops": people.what_stops_people(period, limit=6),
         },

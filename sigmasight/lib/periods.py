@@ -144,7 +144,8 @@ def period_from(request: HttpRequest, now: dt.datetime | None = None, default: s
     kept = _without(query, *PERIOD_KEYS, *PAGE_KEYS)
     choices = tuple((name, label, "?" + _with(kept, period=name)) for name, (label, _) in NAMED.items())
     other = _without(query, "compare", *PAGE_KEYS)
-    compare = query.get("compare", "1") != "0"
+    # What reaches into the future has not happened yet: to hold it against a whole period would show a fall.
+    compare = query.get("compare", "1") != "0" and period.end <= now + dt.timedelta(minutes=1)
     return replace(
         period,
         compare=compare,

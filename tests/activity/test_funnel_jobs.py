@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
 from activity import funnel
-from activity.funnel_models import Funnel, FunnelAnonymous, FunnelEvidence, FunnelProgress
-from activity.funnels import definition
+from activity.funnel_models import Funnel, FunnelAnonymous, FunnelEvidence, FunnelMark, FunnelProgress
+from activity.funnels import cells, definition
 from activity.funnels import refresh as refreshing
 from activity.funnels.refresh import reconcile, refresh
 from activity.models import Conversation, Event, User
@@ -486,6 +486,29 @@ def test_copies_of_anonymous_events_are_thinned_out_once_their_events_are_gone()
     refreshing.rebuild()
     refresh(NOW + 40 * DAY, budget=None)
     assert stored("onboarding") == before
+
+
+def test_where_much_is_to_be_counted_anew_long_past_hours_wait_a_little(monkeypatch):
+    monkeypatch.setattr(cells, "AT_ONCE_PEOPLE", -1)
+    happen(START, NOW - 3 * DAY, session="s")
+    refresh(NOW, budget=None)
+
+    happen(DONE, NOW - 3 * DAY + HOUR, uuid.uuid4(), "s")
+    happen(START, NOW - HOUR, session="today")
+    refresh(NOW + MINUTE, budget=None)
+
+    figures = funnel.funnel("onboarding", EVER, now=NOW)
+    assert [step.reached for step in figures.steps[:2]] == [2, 0]
+    assert figures.as_of == NOW + MINUTE
+    assert FunnelMark.objects.count() == 1
+    refresh(NOW + 10 * MINUTE, budget=None)
+    assert FunnelMark.objects.count() == 1
+    refresh(NOW + 11 * MINUTE, budget=None)
+
+    figures = funnel.funnel("onboarding", EVER, now=NOW)
+    assert [step.reached for step in figures.steps[:2]] == [2, 1]
+    assert figures.as_of == NOW + 11 * MINUTE
+    assert not FunnelMark.objects.exists()
 
 
 def test_a_database_restored_from_a_dump_is_looked_through_anew():

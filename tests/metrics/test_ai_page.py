@@ -13,8 +13,11 @@ from django.utils import timezone
 
 from metrics import ai
 from metrics.models import AIRequest
+from metrics.rollup_models import ModelPrice
+from metrics.rollups import REQUEST_SOURCE
 from sigmasight.lib.format import COUNT, TOKENS, percent
 from sigmasight.lib.periods import named
+from sigmasight.lib.rollups.fill import fill as fill_cells
 from tests.conftest import TIME_ZERO
 from tests.days import make_room
 from tests.factories.activity import talk
@@ -261,3 +264,56 @@ def test_it_costs_as_many_queries_for_fifty_requests_as_for_one(as_admin, query)
     with counted() as many:
         read(as_admin.get(URL + query))
     assert len(many) == len(fifty) <= 20
+
+
+# --- Long ago, and what it cost ---
+
+
+@pytest.mark.parametrize("hours", [1, 5, 25])
+def test_a_period_of_which_only_larger_cells_are_left_is_widened_and_says_so(as_admin, settings, hours):
+    settings.RETENTION_DAYS, settings.ROLLUP_HOUR_DAYS = 5, 10
+    start = ago(days=20).replace(hour=10, minute=30, second=0, microsecond=0)
+    make_room(start, start + dt.timedelta(days=1))
+    for error in (None, None, "api_failure", "STREAM_FAILED"):
+        AIRequestFactory(created_at=start + dt.timedelta(minutes=10), error_type=error)
+    fill_cells(REQUEST_SOURCE, budget=None)
+    end = start + dt.timedelta(hours=hours)
+    for place in ("/admin/ai", "/admin"):
+        page = read(as_admin.get(f"{place}?period=custom&from={start:%Y-%m-%dT%H:%M}&to={end:%Y-%m-%dT%H:%M}"))
+        assert page.cards["AI requests" if place == "/admin" else "Requests"] == "4"
+        assert "only whole days are left" in page.text
+
+
+def test_a_model_without_a_price_asks_for_one(as_admin):
+    AIRequestFactory(model="brand-new", input_tokens=1000, output_tokens=10)
+    page = read(as_admin.get(URL))
+    assert page.cards["Cost"] == "–"
+    assert "no model has a price" in page.text
+    assert "/admin/db/metrics/modelprice/add/?model=brand-new" in page.links
+
+
+def test_cost_is_what_prices_and_tokens_come_to_and_says_of_how_many(as_admin):
+    ModelPrice.objects.create(model="gpt-5", effective_from=ago(days=9).date(), input=2, output=10)
+    AIRequestFactory(model="gpt-5", input_tokens=1_000_000, output_tokens=100_000)
+    assert read(as_admin.get(URL)).cards["Cost"] == "3.00 USD"
+    AIRequestFactory(model="brand-new", input_tokens=5, output_tokens=5)
+    page = read(as_admin.get(URL))
+    assert page.cards["Cost"] == "3.00 USD"
+    assert "of 50" in page.text
+    assert "at least" in page.text
+
+
+def test_tokens_that_nobody_counted_cost_nothing_that_is_known(as_admin):
+    ModelPrice.objects.create(model="gpt-5", effective_from=ago(days=9).date(), input=2, output=10)
+    AIRequestFactory(model="gpt-5", input_tokens=None, output_tokens=None)
+    page = read(as_admin.get(URL))
+    assert page.cards["Cost"] == "–"
+    assert "nobody counted tokens" in page.text
+
+
+def test_the_future_is_not_held_against_the_past(as_admin):
+    AIRequestFactory()
+    start, end = f"{ago(hours=2):%Y-%m-%dT%H:%M}", f"{ago(days=-30):%Y-%m-%dT%H:%M}"
+    assert (
+        "before" not in read(as_admin.get(f"{URL}?period=custom&from={start}&to={end}")).text.lower().split("cost")[0]
+    )

@@ -40,6 +40,11 @@ class Provenance:
     bucket: Grain = "day"
 
     @property
+    def is_stale(self) -> bool:
+        """Whether nobody has filled the roll-ups for a quarter of an hour."""
+        return self.as_of is not None and dt.datetime.now(dt.UTC) - self.as_of > dt.timedelta(minutes=15)
+
+    @property
     def in_words(self) -> str:
         """For a page's small print: "421 daily figures and the raw rows of 2 min"."""
         words = {"day": "daily", "hour": "hourly", "minute": "minutely"}
