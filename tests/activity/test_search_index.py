@@ -109,7 +109,7 @@ def test_two_at_once_build_it_once(state):
 
 def test_writers_go_on_while_it_is_built():
     run(f"DROP INDEX {searchindex.NAME}")
-    stop = threading.Event()
+    stop, begun = threading.Event(), threading.Event()
     written = []
 
     def write():
@@ -120,10 +120,12 @@ def test_writers_go_on_while_it_is_built():
                     " INSERT INTO agent_messages (conversation_id, role, content) SELECT id, 'user', 'beta' FROM talk"
                 )
                 written.append(1)
+                begun.set()
 
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
         try:
+            assert begun.wait(30)
             assert ensure_search_index() is True
         finally:
             stop.set()
