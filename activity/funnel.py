@@ -20,10 +20,9 @@ from psycopg import sql
 
 from activity.funnels import cells
 from activity.funnels.definition import Definition, UnknownFunnelError, current, version
-from activity.funnels.ingest import ORIGIN
 from activity.funnels.people import Dropped, DroppedPage, Happening, dropped
 from activity.funnels.reading import Span, Tally, cover, covering, spans_sql
-from sigmasight.lib.periods import STEP, Bucket, Period, floor
+from sigmasight.lib.periods import ORIGIN, STEP, Bucket, Period, floor
 from sigmasight.lib.rollups.histogram import ERROR_BOUND
 
 __all__ = [

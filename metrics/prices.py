@@ -17,6 +17,7 @@ from typing import Any
 
 from metrics.rollup_models import ModelPrice
 from metrics.rollups import REQUESTS, TOOLS
+from sigmasight.lib.periods import floor
 from sigmasight.lib.rollups.read import Reading, read
 
 # What a reading of REQUESTS must hold to be priced.
@@ -236,7 +237,7 @@ def cost(used: Iterable[tuple[dt.datetime, str, Usage]], prices: PriceList | Non
 
 
 def _day(moment: dt.datetime) -> dt.datetime:
-    return moment.astimezone(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return floor(moment, "day")
 
 
 def cost_of(

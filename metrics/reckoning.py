@@ -13,7 +13,7 @@ from psycopg import sql
 from activity.rollups import ACTIVE, EVENTS
 from metrics.daily import bounds
 from metrics.rollups import REQUESTS, TOOLS
-from sigmasight.lib.rollups.compute import ORIGIN
+from sigmasight.lib.periods import ORIGIN
 from sigmasight.lib.rollups.spec import Source
 
 _HOUR = dt.timedelta(hours=1)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import connections
 from psycopg import sql
 
-from metrics.ai import EVERYTHING
+from metrics.ai import EVERYTHING, known_models
 from metrics.figures import AIFilter, RequestRow
-from metrics.rollups import CALL_NAME, CALLS, REQUESTS, TOKENS, TOOLS
+from metrics.rollups import CALL_NAME, CALLS, TOKENS, TOOLS
 from sigmasight.lib.periods import Period, floor
 from sigmasight.lib.rollups.read import read
 
@@ -34,9 +35,15 @@ _ORDER = {
 
 
 def requests(
-    period: Period, only: AIFilter = EVERYTHING, *, order: str = "newest", limit: int = 20
+    period: Period,
+    only: AIFilter = EVERYTHING,
+    *,
+    order: str = "newest",
+    limit: int = 20,
+    models: Sequence[str] | None = None,
 ) -> list[RequestRow]:
-    """Requests of the period: `newest`, `slowest` (successful ones) or `failed` (newest first)."""
+    """Requests of the period: `newest`, `slowest` (successful ones) or `failed` (newest first). `models`: those with
+    requests in it, where they are known already."""
     values: dict[str, Any] = {
         "start": period.start,
         "end": period.end,
@@ -67,7 +74,7 @@ def requests(
                                   WHERE model = name AND {where} ORDER BY {order} LIMIT %(limit)s) AS found
              ORDER BY {order} LIMIT %(limit)s
         """)
-        values["models"] = [only.model] if only.model else _models(period)
+        values["models"] = [only.model] if only.model else list(known_models(period) if models is None else models)
     else:
         query = sql.SQL("SELECT {columns} FROM ai_request_metrics WHERE {where} ORDER BY {order} LIMIT %(limit)s")
         if only.model:
@@ -75,11 +82,6 @@ def requests(
     with connections["default"].cursor() as cursor:
         cursor.execute(query.format(columns=_COLUMNS, where=sql.SQL(" AND ").join(where), order=_ORDER[order]), values)
         return [RequestRow(*row) for row in cursor.fetchall()]
-
-
-def _models(period: Period) -> list[str]:
-    reading = read(REQUESTS, period.start, period.end, names=("requests",))
-    return sorted({cell.key[0] for cell in reading.cells})
 
 
 def _hours(period: Period, only: AIFilter, order: str, limit: int, values: dict[str, Any]) -> sql.Composable:

@@ -18,7 +18,6 @@ from activity.rollup_models import RollupDay, RollupMark
 from metrics.daily import bounds
 from metrics.job_models import UnsealedDay
 from metrics.reckoning import Difference, differences
-from metrics.rollups import SOURCES
 from sigmasight.lib.rollups import state
 from sigmasight.lib.rollups.fill import fill
 from sigmasight.lib.rollups.spec import Source
@@ -193,8 +192,3 @@ def _leave_open(
         },
     )
     return Outcome(source.table, day, False, rows, recomputed, reason, differing)
-
-
-def source_of(table: str) -> Source:
-    """The source of a raw table. Raises KeyError for any other."""
-    return {source.table: source for source in SOURCES}[table]

@@ -29,7 +29,8 @@ def ai_metrics(request: HttpRequest) -> HttpResponse:
     period = window.period
     hrefs = pages.bucket_hrefs(period, request.GET)
     errors = window.look.errors(limit=8)
-    slowest = requests(period, only, order="slowest", limit=LISTED)
+    models = window.look.models()
+    slowest = requests(period, only, order="slowest", limit=LISTED, models=[each.model for each in models])
     newest = requests(period, only, order="failed" if only.error else "newest", limit=LISTED)
     told_of = {each.conversation_id for each in errors if each.conversation_id} | {
         each.conversation_id for each in slowest + newest
@@ -50,7 +51,7 @@ def ai_metrics(request: HttpRequest) -> HttpResponse:
             "tokens_chart": pages.tokens_chart(window, hrefs),
             "errors_chart": pages.errors_chart(window, window.look.errors_by_bucket(), hrefs),
             "errors": [(each, tiny_bars(each.by_bucket)) for each in errors],
-            "models": [(each, costs.get(each.model)) for each in window.look.models()],
+            "models": [(each, costs.get(each.model)) for each in models],
             "tools": tools,
             "are_timed": any(each.timed for each in tools),
             "slowest": slowest,

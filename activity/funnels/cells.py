@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg import sql
 
-from activity.funnels.ingest import ORIGIN
+from sigmasight.lib.periods import ORIGIN
 from sigmasight.lib.rollups.histogram import GAMMA, key_sql
 
 Cursor = Any

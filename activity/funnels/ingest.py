@@ -18,11 +18,11 @@ from psycopg import sql
 
 from activity.funnels import evidence
 from activity.funnels.definition import Definition
+from sigmasight.lib.periods import ORIGIN
 from sigmasight.lib.useragent import _SYSTEMS as SYSTEMS
 
 Cursor = Any
 
-ORIGIN = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 _TEMPORARY = {
     # Raw rows that are new: what is needed of them.
     "funnel_new": "id uuid, user_id uuid, session_id text, event_type text, failed boolean, created_at timestamptz",

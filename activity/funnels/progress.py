@@ -16,7 +16,7 @@ from psycopg import sql
 
 from activity.funnels import evidence
 from activity.funnels.definition import Definition
-from activity.funnels.ingest import ORIGIN
+from sigmasight.lib.periods import ORIGIN
 
 Cursor = Any
 

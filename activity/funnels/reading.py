@@ -11,8 +11,7 @@ from django.db import connections
 from psycopg import sql
 
 from activity.funnels import cells
-from activity.funnels.ingest import ORIGIN
-from sigmasight.lib.periods import STEP, Bucket, floor
+from sigmasight.lib.periods import ORIGIN, STEP, ceil, floor
 from sigmasight.lib.rollups.histogram import Histogram
 
 Span = tuple[dt.datetime, dt.datetime]
@@ -99,12 +98,12 @@ def _reach(funnel_id: int, start: dt.datetime, end: dt.datetime, using: str) -> 
 
 def cover(start: dt.datetime, reach: dt.datetime, end: dt.datetime) -> tuple[list[tuple[str, Span]], list[Span]]:
     """Whole weeks, days and hours that cover [start, reach), as (grain, span), and what of [start, end) they don't."""
-    low, high = _ceil(start, "hour"), floor(reach, "hour")
+    low, high = ceil(start, "hour"), floor(reach, "hour")
     if low > high:
         return [], [(start, end)] if start < end else []
     edges = [each for each in ((start, low), (high, end)) if each[0] < each[1]]
     whole: list[tuple[str, Span]] = []
-    first, last = _ceil(low, "day"), floor(high, "day")
+    first, last = ceil(low, "day"), floor(high, "day")
     if first >= last:
         whole.append(("hour", (low, high)))
     else:
@@ -116,11 +115,6 @@ def cover(start: dt.datetime, reach: dt.datetime, end: dt.datetime) -> tuple[lis
         else:
             whole += [("day", (first, monday)), ("week", (monday, sunday)), ("day", (sunday, last))]
     return [(grain, span) for grain, span in whole if span[0] < span[1]], edges
-
-
-def _ceil(moment: dt.datetime, bucket: Bucket) -> dt.datetime:
-    below = floor(moment, bucket)
-    return below if below == moment else below + STEP[bucket]
 
 
 def spans_sql(whole: Iterable[tuple[str, Span]]) -> tuple[sql.Composable, list[Any]]:

@@ -94,12 +94,6 @@ class Runner:
             return [text for (text,) in cursor.fetchall() if text]
 
 
-def first_words(statement: str, width: int = 110) -> str:
-    """A statement in one line, cut short."""
-    line = " ".join(statement.split())
-    return line if len(line) <= width else f"{line[: width - 1]}…"
-
-
 def take_turn(alias: str) -> bool:
     """Takes the lock that keeps two adoptions of one database apart. It ends with the connection. False: another has
     it."""

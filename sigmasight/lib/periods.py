@@ -25,7 +25,7 @@ STEP: dict[Bucket, dt.timedelta] = {
     "day": dt.timedelta(days=1),
 }
 # Any UTC midnight will do: buckets divide the day.
-_ORIGIN = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+ORIGIN = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 # What a link keeps of the URL when the period changes: everything but the period itself and the place in a list.
 PERIOD_KEYS = ("period", "from", "to")
 PAGE_KEYS = ("cursor", "after", "before")
@@ -94,11 +94,11 @@ class Period:
 
     def sql(self) -> dict[str, Any]:
         """Parameters for SQL: `start`, `end`, and `step` and `origin` for `date_bin`, which cuts as `buckets` does."""
-        return {"start": self.start, "end": self.end, "step": STEP[self.bucket], "origin": _ORIGIN}
+        return {"start": self.start, "end": self.end, "step": STEP[self.bucket], "origin": ORIGIN}
 
     def buckets(self) -> list[dt.datetime]:
         """The starts of all buckets that overlap the span, in order, none left out."""
-        return list(_steps(floor(self.start, self.bucket), self.end, STEP[self.bucket]))
+        return list(steps(floor(self.start, self.bucket), self.end, STEP[self.bucket]))
 
     def bucket_href(self, start: dt.datetime, query: QueryDict | None = None) -> str:
         """A link to the same page for one bucket of this period."""
@@ -124,6 +124,12 @@ def floor(moment: dt.datetime, bucket: Bucket) -> dt.datetime:
     if bucket == "minute":
         return moment
     return moment.replace(minute=0) if bucket == "hour" else moment.replace(minute=0, hour=0)
+
+
+def ceil(moment: dt.datetime, bucket: Bucket) -> dt.datetime:
+    """The first start of a UTC minute, hour or day that is not before a moment."""
+    below = floor(moment, bucket)
+    return below if below == moment else below + STEP[bucket]
 
 
 def period_from(request: HttpRequest, now: dt.datetime | None = None, default: str = DEFAULT) -> Period:
@@ -199,7 +205,8 @@ def _moment(text: str, name: str, *, end_of_day: bool) -> dt.datetime:
     return moment
 
 
-def _steps(start: dt.datetime, end: dt.datetime, step: dt.timedelta) -> Iterator[dt.datetime]:
+def steps(start: dt.datetime, end: dt.datetime, step: dt.timedelta) -> Iterator[dt.datetime]:
+    """Moments from `start` on, a step apart, before `end`."""
     while start < end:
         yield start
         start += step

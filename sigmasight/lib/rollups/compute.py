@@ -9,18 +9,11 @@ from typing import Any
 from django.db import connections
 from psycopg import sql
 
+from sigmasight.lib.periods import ORIGIN, STEP
 from sigmasight.lib.rollups.fold import folded
 from sigmasight.lib.rollups.histogram import key_sql
 from sigmasight.lib.rollups.people import PeopleSet
 from sigmasight.lib.rollups.spec import Cell, Distinct, Distribution, Grain, Latest, Measure, Rollup, Sum
-
-STEP: dict[Grain, dt.timedelta] = {
-    "minute": dt.timedelta(minutes=1),
-    "hour": dt.timedelta(hours=1),
-    "day": dt.timedelta(days=1),
-}
-# Any UTC midnight will do: minutes, hours and days divide the day.
-ORIGIN = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
 Span = tuple[dt.datetime, dt.datetime]
 

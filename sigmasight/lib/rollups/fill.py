@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from django.db import connections, transaction
 from psycopg import sql
 
+from sigmasight.lib.periods import ORIGIN, STEP, floor, steps
 from sigmasight.lib.rollups import state, store
-from sigmasight.lib.rollups.compute import ORIGIN, STEP, Span, compute
+from sigmasight.lib.rollups.compute import Span, compute
 from sigmasight.lib.rollups.spec import Grain, Source
 from sigmasight.lib.rollups.state import Mark
 
@@ -75,7 +76,7 @@ def find(source: Source, now: dt.datetime, using: str = "default") -> int | None
         )
         oldest_open, next_one = cursor.fetchone()
         # Never back, whatever this machine's clock says: cells hold what lies before.
-        until = max(_floor(now, "minute"), before.found_until or _floor(now, "minute"))
+        until = max(floor(now, "minute"), before.found_until or floor(now, "minute"))
         if before.watermark is None or before.watermark > next_one:  # the first look, or a restored database
             news: sql.Composable = sql.SQL("TRUE")
         else:
@@ -130,7 +131,7 @@ def advance(source: Source, now: dt.datetime, using: str = "default") -> int:
         if at is None or at.found_until is None:
             return 0
         until, now = at.found_until, max(now, at.found_until)
-        first = _floor(min(at.filled_until or until, until), "day")
+        first = floor(min(at.filled_until or until, until), "day")
         marked = state.marks(source.table, first, until, using)
         for day in _days(first, until):
             of_day = [mark for mark in marked if day <= mark.at < day + STEP["day"]]
@@ -157,7 +158,7 @@ def _fill_older(source: Source, now: dt.datetime, using: str) -> int:
         if not alone or at is None or at.filled_until is None:
             return 0
         now = max(now, at.filled_until)
-        first_live = _floor(at.filled_until, "day")
+        first_live = floor(at.filled_until, "day")
         day = state.newest_marked_day(source.table, first_live, using)
         if day is None:
             return 0
@@ -193,11 +194,11 @@ def _replace(
         cursor.execute("SET LOCAL enable_sort = off; SET LOCAL work_mem = '64MB'")
     recent = minutes_from(now)
     minutes = {mark.at for mark in marked if mark.grain == "minute" and mark.at >= recent}
-    hours = {_floor(mark.at, "hour") for mark in marked if mark.grain == "hour" or mark.at < recent}
+    hours = {floor(mark.at, "hour") for mark in marked if mark.grain == "hour" or mark.at < recent}
     for hour in [each for each in hours if each >= recent]:
-        minutes.update(each for each in _steps(hour, hour + STEP["hour"], STEP["minute"]) if each < until)
+        minutes.update(each for each in steps(hour, hour + STEP["hour"], STEP["minute"]) if each < until)
         hours.remove(hour)
-    merged = sorted({_floor(minute, "hour") for minute in minutes})
+    merged = sorted({floor(minute, "hour") for minute in minutes})
     for rollup in source.rollups:
         for grain, buckets in _portions(minutes, hours):
             spans = [(low, min(high, until)) for low, high in _spans(buckets, STEP[grain])]
@@ -220,26 +221,13 @@ def _portions(minutes: set[dt.datetime], hours: set[dt.datetime]) -> Iterable[tu
 
 def minutes_from(now: dt.datetime) -> dt.datetime:
     """The first minute of which cells are kept."""
-    return _floor(now, "hour") - (MINUTE_HOURS - 1) * STEP["hour"]
-
-
-def _floor(moment: dt.datetime, grain: str) -> dt.datetime:
-    moment = moment.astimezone(dt.UTC).replace(second=0, microsecond=0)
-    if grain == "minute":
-        return moment
-    return moment.replace(minute=0) if grain == "hour" else moment.replace(minute=0, hour=0)
+    return floor(now, "hour") - (MINUTE_HOURS - 1) * STEP["hour"]
 
 
 def _days(first: dt.datetime, until: dt.datetime) -> Iterable[dt.datetime]:
     """The midnights from `first` on whose day begins before `until`; that of `first` in any case."""
     yield first
-    yield from _steps(first + STEP["day"], until, STEP["day"])
-
-
-def _steps(start: dt.datetime, end: dt.datetime, step: dt.timedelta) -> Iterable[dt.datetime]:
-    while start < end:
-        yield start
-        start += step
+    yield from steps(first + STEP["day"], until, STEP["day"])
 
 
 def _spans(buckets: Iterable[dt.datetime], step: dt.timedelta) -> list[Span]:

@@ -9,7 +9,7 @@ each number has a bucket of its own and is exact. Smallest and largest are kept 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -164,8 +164,3 @@ def edge(near: int) -> int:
     key = key_of(near)
     starts = [bounds(each)[0] for each in (key, key + 1, key + 2) if bounds(each)[0] <= bounds(each)[1]]
     return min(starts, key=lambda start: abs(start - near))
-
-
-def from_counts(counts: Mapping[int, int], total: int, smallest: int | None, largest: int | None) -> Histogram:
-    """A histogram from counts by bucket and what is exact beside them."""
-    return Histogram(dict(counts), sum(counts.values()), total, smallest, largest)

@@ -12,8 +12,6 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from psycopg import sql
-
 EXACT = 1024
 PLACES = 1 << 18
 _MASK = PLACES - 1
@@ -91,8 +89,3 @@ class PeopleSet:
             places[place >> 3] |= 1 << (place & 7)
         self._bits |= int.from_bytes(places, "little")
         self._hashes.clear()
-
-
-def hash_of_uuid(column: str) -> sql.Composed:
-    """The hash of a person's UUID in SQL; NULL for NULL."""
-    return sql.SQL("uuid_hash_extended({}, 0)").format(sql.Identifier(column))

@@ -13,8 +13,9 @@ from django.conf import settings
 from django.db import connections
 from psycopg import sql
 
+from sigmasight.lib.periods import STEP, ceil, floor
 from sigmasight.lib.rollups import state
-from sigmasight.lib.rollups.compute import STEP, Span, compute
+from sigmasight.lib.rollups.compute import Span, compute
 from sigmasight.lib.rollups.fill import minutes_from
 from sigmasight.lib.rollups.spec import GRAINS, Cell, Grain, Measure, Rollup, join, merge
 from sigmasight.lib.rollups.store import MOMENT, moment, reader
@@ -170,7 +171,7 @@ def plan(
     """
     wanted = Plan([], [])
     if start < min(end, filled_until):
-        reach = _ceil(filled_until, "day") if end >= filled_until else end
+        reach = ceil(filled_until, "day") if end >= filled_until else end
         _cover(start, reach, GRAINS[: GRAINS.index(bucket) + 1], minutes_since, wanted)
     wanted.raw[:] = [(low, min(high, end)) for low, high in wanted.raw if low < end]
     return wanted
@@ -183,7 +184,7 @@ def _cover(start: dt.datetime, end: dt.datetime, grains: Sequence[Grain], since:
         into.raw.append((start, end))
         return
     grain = grains[-1]
-    low, high = _ceil(start, grain), _floor(end, grain)
+    low, high = ceil(start, grain), floor(end, grain)
     if grain == "minute":
         low = max(low, since)
     if low >= high:
@@ -275,19 +276,19 @@ def _binary_cursor(using: str) -> Iterator[psycopg.Cursor[Any]]:
 
 def _widen(start: dt.datetime, end: dt.datetime, now: dt.datetime) -> tuple[dt.datetime, dt.datetime, bool]:
     """Edges moved outward to whole buckets where no raw rows are left to cut one, or no hours to cut a day."""
-    raw_since = _floor(now, "day") - settings.RETENTION_DAYS * STEP["day"]
-    hours_since = _floor(now, "day") - settings.ROLLUP_HOUR_DAYS * STEP["day"]
+    raw_since = floor(now, "day") - settings.RETENTION_DAYS * STEP["day"]
+    hours_since = floor(now, "day") - settings.ROLLUP_HOUR_DAYS * STEP["day"]
     new_start, new_end = start, end
     if start < raw_since:
-        new_start = _floor(start, "hour" if start >= hours_since else "day")
+        new_start = floor(start, "hour" if start >= hours_since else "day")
     if end < raw_since:
-        new_end = _ceil(end, "hour" if end >= hours_since else "day")
+        new_end = ceil(end, "hour" if end >= hours_since else "day")
     return new_start, new_end, (new_start, new_end) != (start, end)
 
 
 def _left_of(bucket: Grain, start: dt.datetime, now: dt.datetime) -> Grain:
     """The smallest cells not below `bucket` that a span from `start` on still has: minutes come from raw rows."""
-    today = _floor(now, "day")
+    today = floor(now, "day")
     if bucket == "minute" and start < today - settings.RETENTION_DAYS * STEP["day"]:
         bucket = "hour"
     return "day" if bucket == "hour" and start < today - settings.ROLLUP_HOUR_DAYS * STEP["day"] else bucket
@@ -304,15 +305,3 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
         else:
             joined.append((low, high))
     return joined
-
-
-def _floor(moment: dt.datetime, grain: Grain) -> dt.datetime:
-    moment = moment.astimezone(dt.UTC).replace(second=0, microsecond=0)
-    if grain == "minute":
-        return moment
-    return moment.replace(minute=0) if grain == "hour" else moment.replace(minute=0, hour=0)
-
-
-def _ceil(moment: dt.datetime, grain: Grain) -> dt.datetime:
-    below = _floor(moment, grain)
-    return below if below == moment else below + STEP[grain]

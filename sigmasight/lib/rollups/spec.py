@@ -10,14 +10,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from psycopg import sql
 
+from sigmasight.lib.periods import Bucket
 from sigmasight.lib.rollups.histogram import Histogram
 from sigmasight.lib.rollups.people import PeopleSet
 
-Grain = Literal["minute", "hour", "day"]
+Grain = Bucket
 GRAINS: tuple[Grain, ...] = ("minute", "hour", "day")
 
 
@@ -242,11 +243,6 @@ def join(rollup: Rollup, groups: Iterable[Mapping[str, Any]], names: Iterable[st
             if measure.name in group:
                 joined[measure.name] = measure.joined(joined[measure.name], group[measure.name])
     return joined
-
-
-def nothing(rollup: Rollup, names: Iterable[str] | None = None) -> Mapping[str, Any]:
-    """What the measures come to where there is no cell."""
-    return {measure.name: measure.empty() for measure in rollup.picked(names)}
 
 
 def named(columns: Iterable[str]) -> sql.Composed:

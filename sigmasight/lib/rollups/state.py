@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from django.db import connections
 from psycopg import sql
 
+from sigmasight.lib.periods import floor
+
 
 @dataclass(frozen=True, slots=True)
 class FillState:
@@ -86,7 +88,7 @@ def newest_marked_day(source: str, before: dt.datetime, using: str) -> dt.dateti
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT max(at) FROM rollup_marks WHERE source = %s AND at < %s", [source, before])
         (at,) = cursor.fetchone()
-        return None if at is None else at.astimezone(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return None if at is None else floor(at, "day")
 
 
 def is_dropped(source: str, day: dt.date, using: str) -> bool:
