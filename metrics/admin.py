@@ -110,13 +110,30 @@ class ModelPriceTable(RawTable):
 
 
 class AIRequestRollupTable(CellTable):
-    about = "AI requests by model and error type, in cells of a minute, an hour or a day. Made of the raw rows."
-    columns = ("at", "grain", "model", "error_type", "requests", "tool_calls", "tokens", "latency_count", "latency_max")
+    about = (
+        "AI requests in cells of a minute, an hour or a day: by model and error type (level 0), all (1), by model (2). "
+        "Made of the raw rows."
+    )
+    columns = (
+        "at",
+        "grain",
+        "level",
+        "model",
+        "error_type",
+        "requests",
+        "failed",
+        "tool_calls",
+        "tokens",
+        "latency_max",
+    )
 
 
 class AIToolRollupTable(CellTable):
-    about = "Tool calls by model, tool and the request’s error type, in cells of a minute, an hour or a day."
-    columns = ("at", "grain", "model", "tool", "error_type", "calls", "failed_calls", "requests", "took_count")
+    about = (
+        "Tool calls in cells of a minute, an hour or a day: by model, tool and the request’s error type (level 0), "
+        "by tool (1), by model and tool (2)."
+    )
+    columns = ("at", "grain", "level", "model", "tool", "error_type", "calls", "failed_calls", "requests", "took_count")
 
 
 class AggregatedDayTable(KeptTable):

@@ -16,16 +16,15 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 from psycopg import sql
 
 from metrics.figures import AIFilter, Bin, BucketFigures, ErrorFigures, ModelFigures, Percentiles, Summary, ToolFigures
-from metrics.prices import Cost, cost_of
+from metrics.prices import MEASURES, Cost, cost_of
 from metrics.rollups import REQUESTS, TOOLS
 from sigmasight.lib.periods import Bucket, Period, floor
 from sigmasight.lib.rollups.histogram import edge
-from sigmasight.lib.rollups.read import Reading, read, read_raw
+from sigmasight.lib.rollups.read import Provenance, Reading, read, read_raw
 from sigmasight.lib.rollups.spec import Rollup
 
 EVERYTHING = AIFilter()
@@ -34,16 +33,19 @@ LATENCY_EDGES = tuple(
     edge(near) for near in (250, 500, 750, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 12000, 16000, 24000, 32000, 60000)
 )
 _SUMMED = (
-    *("requests", "with_tools", "input_tokens", "input_counted", "output_tokens", "output_counted"),
-    *("cached_tokens", "cached_counted", "latency", "first_token", "last_at"),
+    *("requests", "failed", "with_tools", "tool_calls", "input_tokens", "input_counted", "output_tokens"),
+    *("output_counted", "cached_tokens", "cached_counted", "latency", "first_token", "people", "last_at"),
 )
-_MEASURES = (*_SUMMED, "people", "sample_at")
-_BY_BUCKET = ("requests", "input_tokens", "output_tokens", "latency", "first_token")
+_BY_BUCKET = ("requests", "failed", "input_tokens", "output_tokens", "latency", "first_token")
+_OF_MODELS = (*MEASURES, "failed", "latency", "first_token", "people")
+# Whichever was read first says where its figures come from.
+_READINGS = ("reading", "_by_model", "_failures")
+_OF_ERRORS = ("requests", "people", "last_at", "sample_at")
 
 
 class Look:
-    """One look at a period: its cells are read once, and every figure is made of them. Of REQUESTS, or of TOOLS where
-    a tool is asked for."""
+    """One look at a period: the cells that a figure is made of are read once, at its first use. Of REQUESTS, or of
+    TOOLS where a tool is asked for."""
 
     def __init__(self, period: Period, only: AIFilter = EVERYTHING) -> None:
         self._asked, self.only = period, only
@@ -52,29 +54,42 @@ class Look:
     def period(self) -> Period:
         """The period that the figures are of: the one asked for, or, where of so long ago there are only whole hours or
         days, what of those covers it, cut as they are."""
-        told = self.reading.provenance
+        known = next((name for name in _READINGS if name in self.__dict__), "reading")
+        told: Provenance = getattr(self, known).provenance
         return replace(self._asked, start=told.start, end=told.end, bucket=told.bucket)
 
     @cached_property
     def reading(self) -> Reading:
-        names = _MEASURES if self.only.tool else (*_MEASURES, "tool_calls")
-        return _read(TOOLS if self.only.tool else REQUESTS, self._asked, self._asked.bucket, self.only, names)
+        """All requests together, bucket by bucket."""
+        return self._all if self._all else self._read((), _SUMMED)
 
     @cached_property
-    def _error(self) -> int:
-        return self.reading.rollup.dimensions.index("error_type")
+    def _by_model(self) -> Reading:
+        return self._all if self._all else self._read(("model",), _OF_MODELS)
 
     @cached_property
-    def _groups(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """By model and error type."""
-        return self.reading.merged(lambda at, key: (key[0], key[self._error]))
+    def _failures(self) -> Reading:
+        """By model and error type; of what failed."""
+        return self._all if self._all else self._read(("model", "error_type"), _OF_ERRORS, given=("error_type",))
+
+    @cached_property
+    def _all(self) -> Reading | None:
+        """All of it at once, where it has to come from raw rows: looked at once."""
+        if self.only.user_id is None:
+            return None
+        names = {*_SUMMED, *_OF_MODELS, *_OF_ERRORS}
+        return self._read(("model", "error_type"), tuple(names))
+
+    def _read(self, by: Sequence[str], names: Sequence[str], given: Sequence[str] = ()) -> Reading:
+        rollup = TOOLS if self.only.tool else REQUESTS
+        known = {measure.name for measure in rollup.measures}
+        return _read(rollup, self._asked, self._asked.bucket, self.only, by, [n for n in names if n in known], given)
 
     def summary(self) -> Summary:
-        every = self.reading.joined(self._groups.values())
-        failed = sum(group["requests"] for (_, error), group in self._groups.items() if error)
+        every = self.reading.total()
         return Summary(
             requests=every["requests"],
-            failed=failed,
+            failed=every["failed"],
             who=every["people"].count(),
             input_tokens=every["input_tokens"],
             output_tokens=every["output_tokens"],
@@ -93,23 +108,22 @@ class Look:
     @cached_property
     def cost(self) -> Cost:
         """What the requests cost, by the prices that held on their days."""
-        return cost_of(self.reading, lambda at: floor(at, self.period.bucket))
+        return cost_of(self._by_model, lambda at: floor(at, self.period.bucket))
 
     def by_bucket(self) -> list[BucketFigures]:
         """The figures of every bucket of the period, in order, empty ones included."""
-        place, cut = self._error, self.period.bucket
-        groups = self.reading.merged(lambda at, key: (floor(at, cut), key[place] != ""), _BY_BUCKET)
+        cut = self.period.bucket
+        groups = self.reading.merged(lambda at, key: floor(at, cut), _BY_BUCKET)
+        nothing = self.reading.joined((), _BY_BUCKET)
         found = []
         for at in self.period.buckets():
-            sides = [groups[side] for side in ((at, False), (at, True)) if side in groups]
-            every = self.reading.joined(sides, _BY_BUCKET)
-            failed = groups[(at, True)]["requests"] if (at, True) in groups else 0
+            every = groups.get(at, nothing)
             p50, p95 = every["latency"].percentiles((0.5, 0.95))
             found.append(
                 BucketFigures(
                     at,
                     every["requests"],
-                    failed,
+                    every["failed"],
                     p50,
                     p95,
                     every["first_token"].percentile(0.5),
@@ -121,18 +135,17 @@ class Look:
 
     def models(self) -> list[ModelFigures]:
         """The models side by side, the most used first."""
-        total = sum(group["requests"] for group in self._groups.values())
+        groups = self._by_model.merged(lambda at, key: key[0])
+        total = sum(group["requests"] for group in groups.values())
         found = []
-        for model in {model for model, _ in self._groups}:
-            sides = {error: group for (name, error), group in self._groups.items() if name == model}
-            every = self.reading.joined(sides.values())
+        for model, every in groups.items():
             p50, p95 = every["latency"].percentiles((0.5, 0.95))
             found.append(
                 ModelFigures(
                     model,
                     every["requests"],
                     every["requests"] / total,
-                    sum(group["requests"] for error, group in sides.items() if error),
+                    every["failed"],
                     p50,
                     p95,
                     every["first_token"].percentile(0.5),
@@ -149,13 +162,13 @@ class Look:
 
     @cached_property
     def _errors(self) -> list[ErrorFigures]:
-        failures = {(error, model): group for (model, error), group in self._groups.items() if error}
+        place, cut = self._failures.rollup.dimensions.index("error_type"), self.period.bucket
+        reading = self._failures.only(lambda key: key[place] != "")
+        failures = reading.merged(lambda at, key: (key[place], key[0]), _OF_ERRORS)
         counted: dict[tuple[str, str], dict[dt.datetime, int]] = {}
-        place, cut = self._error, self.period.bucket
-        for cell in self.reading.cells:
-            if cell.key[place]:
-                counts = counted.setdefault((cell.key[place], cell.key[0]), dict.fromkeys(self.period.buckets(), 0))
-                counts[floor(cell.at, cut)] = counts.get(floor(cell.at, cut), 0) + cell.values["requests"][0]
+        for cell in reading.cells:
+            counts = counted.setdefault((cell.key[place], cell.key[0]), dict.fromkeys(self.period.buckets(), 0))
+            counts[floor(cell.at, cut)] = counts.get(floor(cell.at, cut), 0) + cell.values["requests"][0]
         ordered = sorted(failures.items(), key=lambda item: (-item[1]["requests"], item[0]))
         return [
             ErrorFigures(
@@ -181,7 +194,7 @@ class Look:
 
     def latency_histogram(self) -> list[Bin]:
         """How the latencies of successful requests are distributed, in the bins of LATENCY_EDGES: exact counts."""
-        every = self.reading.joined(self._groups.values(), ("latency",))
+        every = self.reading.total()
         lows = (0, *LATENCY_EDGES)
         highs: tuple[int | None, ...] = (*LATENCY_EDGES, None)
         counts = every["latency"].bins(LATENCY_EDGES)
@@ -189,14 +202,11 @@ class Look:
 
     def tools(self) -> list[ToolFigures]:
         """The tools that were called, the most used first."""
-        requests = sum(group["requests"] for group in self._groups.values())
-        names = ("calls", "failed_calls", "requests", "took")
-        reading = _read(TOOLS, self._asked, "day", self.only, names)
-        groups = reading.merged(lambda at, key: (key[1], key[2] != ""))
+        requests = self.reading.total()["requests"]
+        names = ("calls", "failed_calls", "requests", "failed", "took")
+        groups = _read(TOOLS, self._asked, "day", self.only, ("tool",), names).merged(lambda at, key: key[1])
         found = []
-        for tool in {tool for tool, _ in groups}:
-            sides = [groups[side] for side in ((tool, False), (tool, True)) if side in groups]
-            every = reading.joined(sides)
+        for tool, every in groups.items():
             p50, p95 = every["took"].percentiles((0.5, 0.95))
             found.append(
                 ToolFigures(
@@ -204,7 +214,7 @@ class Look:
                     every["calls"],
                     every["requests"],
                     every["requests"] / requests if requests else 0.0,
-                    groups[(tool, True)]["requests"] if (tool, True) in groups else 0,
+                    every["failed"],
                     every["failed_calls"],
                     p50,
                     p95,
@@ -214,18 +224,28 @@ class Look:
         return sorted(found, key=lambda each: (-each.calls, each.name))
 
 
-def _read(rollup: Rollup, period: Period, bucket: Bucket, only: AIFilter, names: Sequence[str]) -> Reading:
+def _read(
+    rollup: Rollup,
+    period: Period,
+    bucket: Bucket,
+    only: AIFilter,
+    by: Sequence[str],
+    names: Sequence[str],
+    given: Sequence[str] = (),
+) -> Reading:
     where = {"model": only.model, "error_type": only.error, "tool": only.tool}
     where = {name: value for name, value in where.items() if value and name in rollup.dimensions}
     if only.user_id is None:
-        return read(rollup, period.start, period.end, bucket=bucket, names=names, where=where)
+        return read(rollup, period.start, period.end, bucket=bucket, by=by, names=names, where=where, given=given)
     return read_raw(
         rollup,
         period.start,
         period.end,
         bucket=bucket,
+        by=by,
         names=names,
         where=where,
+        given=given,
         also=sql.SQL("user_id = %(user_id)s"),
         params={"user_id": only.user_id},
     )
@@ -268,5 +288,5 @@ def latency_histogram(period: Period, only: AIFilter = EVERYTHING) -> list[Bin]:
 
 def known_models(period: Period) -> list[str]:
     """The models with requests in the period, by name."""
-    reading = read(REQUESTS, period.start, period.end, names=("requests",))
+    reading = read(REQUESTS, period.start, period.end, by=("model",), names=("requests",))
     return sorted({cell.key[0] for cell in reading.cells})

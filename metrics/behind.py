@@ -56,7 +56,7 @@ def usual_p95(models: Iterable[str], until: dt.datetime) -> dict[str, float]:
     """Each model's p95 latency in ms over the 24 hours before `until` (to within 1 %), for judging whether an answer
     was slow."""
     wanted = set(models)
-    reading = read(REQUESTS, until - dt.timedelta(days=1), until, bucket="hour", names=("latency",))
+    reading = read(REQUESTS, until - dt.timedelta(days=1), until, bucket="hour", by=("model",), names=("latency",))
     groups = reading.only(lambda key: key[0] in wanted).merged(lambda at, key: key[0])
     found = {model: group["latency"].percentile(0.95) for model, group in groups.items()}
     return {model: p95 for model, p95 in found.items() if p95 is not None}

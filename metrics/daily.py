@@ -244,7 +244,7 @@ def _ai_requests(day: dt.date) -> Iterator[Figure]:
             yield Figure(f"{name}latency_p95_by_model", value, model)
     yield from _keyed(f"{name}errors_by_type", failed)
     yield from _keyed(f"{name}errors_by_model", failed_by_model)
-    tools = read(TOOLS, low, high, names=("calls", "failed_calls")).merged(lambda at, key: key[1])
+    tools = read(TOOLS, low, high, by=("tool",), names=("calls", "failed_calls")).merged(lambda at, key: key[1])
     yield from _keyed(f"{name}tool_calls_by_tool", {tool: group["calls"] for tool, group in tools.items()})
     failures = {tool: group["failed_calls"] for tool, group in tools.items() if group["failed_calls"]}
     yield from _keyed(f"{name}tool_failures_by_tool", failures)

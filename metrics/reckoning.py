@@ -14,6 +14,7 @@ from activity.rollups import ACTIVE, EVENTS
 from metrics.daily import bounds
 from metrics.rollups import REQUESTS, TOOLS
 from sigmasight.lib.periods import ORIGIN
+from sigmasight.lib.rollups.histogram import packed_count
 from sigmasight.lib.rollups.spec import Source
 
 _HOUR = dt.timedelta(hours=1)
@@ -50,12 +51,19 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Figures of one table of cells. `by`: (cells' column, raw expression); `sums`: (name, cells' sum, raw sum).
-    The first sum of a source's first check is the number of its rows."""
+    """Figures of one level of a table of cells. `by`: (cells' column, raw expression); `sums`: (name, cells' sum, raw
+    sum); `packed`: (name, column of packed histograms, raw count). The first sum of a source's first check is the
+    number of its rows."""
 
     table: str
     by: tuple[tuple[str, str], ...]
     sums: tuple[tuple[str, str, str], ...]
+    packed: tuple[tuple[str, str, str], ...] = ()
+    level: int | None = None
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        return tuple(name for name, _, _ in (*self.sums, *self.packed))
 
 
 _OK = "COALESCE(error_type, '') = ''"
@@ -71,14 +79,17 @@ def _counted(column: str, raw: str) -> tuple[tuple[str, str, str], ...]:
 
 
 def _measured(name: str, column: str) -> tuple[tuple[str, str, str], ...]:
-    buckets = f"sum((SELECT sum(n) FROM unnest({name}_counts) AS n))"  # noqa: S608 (names of this module)
     return (
         (f"{name} measured", f"sum({name}_count)", f"count({column}) FILTER (WHERE {_OK})"),
-        (f"{name} in buckets", buckets, f"count({column}) FILTER (WHERE {_OK})"),
         (f"{name} ms", f"sum({name}_sum)", f"sum({column}) FILTER (WHERE {_OK})"),
     )
 
 
+def _in_buckets(name: str, column: str) -> tuple[str, str, str]:
+    return f"{name} in buckets", f"{name}_buckets", f"count({column}) FILTER (WHERE {_OK})"
+
+
+_IN_BUCKETS = (_in_buckets("latency", "total_latency_ms"), _in_buckets("first_token", "first_token_ms"))
 _MODEL_AND_ERROR = (("model", "model"), ("error_type", "COALESCE(error_type, '')"))
 CHECKS: dict[str, tuple[Check, ...]] = {
     "user_activity_events": (
@@ -106,8 +117,19 @@ CHECKS: dict[str, tuple[Check, ...]] = {
                 *_measured("latency", "total_latency_ms"),
                 *_measured("first_token", "first_token_ms"),
             ),
+            _IN_BUCKETS,
+            level=0,
         ),
-        Check(TOOLS.table, _MODEL_AND_ERROR, (("tool calls", "sum(calls)", f"sum({_CALLS})"),)),
+        Check(REQUESTS.table, (), (("requests of all models", "sum(requests)", "count(*)"),), _IN_BUCKETS, level=1),
+        Check(REQUESTS.table, (("model", "model"),), (("requests by model", "sum(requests)", "count(*)"),), level=2),
+        Check(TOOLS.table, _MODEL_AND_ERROR, (("tool calls", "sum(calls)", f"sum({_CALLS})"),), level=0),
+        Check(TOOLS.table, (), (("tool calls by tool", "sum(calls)", f"sum({_CALLS})"),), level=1),
+        Check(
+            TOOLS.table,
+            (("model", "model"),),
+            (("tool calls by model and tool", "sum(calls)", f"sum({_CALLS})"),),
+            level=2,
+        ),
     ),
 }
 
@@ -135,7 +157,7 @@ def _raw(source: Source, check: Check, day: dt.date) -> _Sums:
         "WHERE created_at >= %s AND created_at < %s GROUP BY 1{places}"
     ).format(
         by=sql.SQL("").join([sql.SQL(f", {raw}") for _, raw in check.by]),
-        sums=sql.SQL(", ").join([sql.SQL(raw) for _, _, raw in check.sums]),
+        sums=sql.SQL(", ").join([sql.SQL(raw) for _, _, raw in (*check.sums, *check.packed)]),
         table=sql.Identifier(source.table),
         places=sql.SQL("".join(f", {number + 2}" for number in range(len(check.by)))),
     )
@@ -152,24 +174,33 @@ def _cells(check: Check, day: dt.date) -> _Sums:
     low, high = bounds(day)
     statement = sql.SQL(
         "SELECT grain, at{by}, {sums} FROM {table} "
-        "WHERE (grain = 'day' AND at = %s) OR (grain = 'hour' AND at >= %s AND at < %s) GROUP BY 1, 2{places}"
+        "WHERE ((grain = 'day' AND at = %s) OR (grain = 'hour' AND at >= %s AND at < %s)) AND {level} "
+        "GROUP BY 1, 2{places}"
     ).format(
         by=sql.SQL("").join([sql.SQL(", {}").format(sql.Identifier(column)) for column, _ in check.by]),
-        sums=sql.SQL(", ").join([sql.SQL(cells) for _, cells, _ in check.sums]),
+        sums=sql.SQL(", ").join(
+            [
+                *(sql.SQL(cells) for _, cells, _ in check.sums),
+                *(sql.SQL("array_agg({})").format(sql.Identifier(column)) for _, column, _ in check.packed),
+            ]
+        ),
         table=sql.Identifier(check.table),
+        level=sql.SQL("TRUE") if check.level is None else sql.SQL("level = {}").format(sql.Literal(check.level)),
         places=sql.SQL("".join(f", {number + 3}" for number in range(len(check.by)))),
     )
     sums: _Sums = Counter()
     with connection.cursor() as cursor:
         cursor.execute(statement, [low, low, high])
         for grain, at, *values in cursor.fetchall():
-            _add(sums, check, grain, at, values)
+            first = len(check.by) + len(check.sums)
+            counted = [sum(map(packed_count, each)) for each in values[first:]]
+            _add(sums, check, grain, at, [*values[:first], *counted])
     return sums
 
 
 def _add(sums: _Sums, check: Check, grain: str, at: dt.datetime, values: list[Any]) -> None:
     key = tuple(values[: len(check.by)])
-    for (figure, _, _), value in zip(check.sums, values[len(check.by) :], strict=True):
+    for figure, value in zip(check.figures, values[len(check.by) :], strict=True):
         # Sums of nothing are NULL and count for nothing: a key that is only in one place must not differ by that.
         if value:
             sums[figure, grain, at.astimezone(dt.UTC), key] += int(value)

@@ -27,6 +27,8 @@ _WHICH = {
     # As the index ix_airequest_slowest has it.
     "slowest": sql.SQL("(error_type IS NULL OR error_type = '') AND total_latency_ms IS NOT NULL"),
 }
+# What tells an hour that has some from one that has none.
+_WEIGHED = {"newest": "requests", "failed": "failed", "slowest": "latency"}
 _ORDER = {
     "newest": sql.SQL("created_at DESC, id DESC"),
     "failed": sql.SQL("created_at DESC, id DESC"),
@@ -93,17 +95,15 @@ def _hours(period: Period, only: AIFilter, order: str, limit: int, values: dict[
         period.start,
         period.end,
         bucket="hour",
-        names=("latency",) if order == "slowest" else ("requests",),
+        by=(),
+        names=(_WEIGHED[order],),
         where={name: value for name, value in named.items() if value},
     )
     hours: dict[dt.datetime, int] = {}
-    for (hour, failed), group in reading.merged(lambda at, key: (floor(at, "hour"), key[2] != "")).items():
-        if order == "slowest":
-            weight = group["latency"].largest
-        else:
-            weight = group["requests"] if failed or order == "newest" else None
+    for hour, group in reading.merged(lambda at, key: floor(at, "hour")).items():
+        weight = group["latency"].largest if order == "slowest" else group[_WEIGHED[order]] or None
         if weight is not None:
-            hours[hour] = max(hours.get(hour, -1), weight)
+            hours[hour] = weight
     by_latency = order == "slowest"  # of equal ones the newer first, as in the list
     ranked = sorted(hours, key=lambda hour: (hours[hour] if by_latency else 0, hour), reverse=True)[:limit]
     if not ranked:

@@ -6,16 +6,22 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 
-from activity.rollup_models import GRAIN_CHECK, Cell, histogram_counts, histogram_keys
+from activity.rollup_models import GRAIN_CHECK, Cell
 
 
 class RequestMeasures(Cell):
     """What a set of requests comes to. Tokens are sums, and how many requests were counted; latencies in ms, over
-    successful requests that have them, as histograms."""
+    successful requests that have them, as histograms (packed: `sigmasight.lib.rollups.histogram`).
 
+    `level`: 0 for cells of every dimension, then the roll-up's subtotals, in order; dimensions that they leave out
+    are "".
+    """
+
+    level = models.SmallIntegerField(default=0, db_default=0)
     model = models.CharField(max_length=100)
     error_type = models.CharField(max_length=100)
     requests = models.BigIntegerField()
+    failed = models.BigIntegerField(default=0, db_default=0)
     with_tools = models.BigIntegerField()
     input_tokens = models.BigIntegerField()
     input_counted = models.BigIntegerField()
@@ -29,14 +35,12 @@ class RequestMeasures(Cell):
     latency_sum = models.BigIntegerField(null=True)
     latency_min = models.IntegerField(null=True)
     latency_max = models.IntegerField(null=True)
-    latency_keys = histogram_keys()
-    latency_counts = histogram_counts()
+    latency_buckets = models.BinaryField(null=True)
     first_token_count = models.BigIntegerField(default=0)
     first_token_sum = models.BigIntegerField(null=True)
     first_token_min = models.IntegerField(null=True)
     first_token_max = models.IntegerField(null=True)
-    first_token_keys = histogram_keys()
-    first_token_counts = histogram_counts()
+    first_token_buckets = models.BinaryField(null=True)
     people = models.BinaryField(null=True)
     last_at = models.DateTimeField()
     # Of failures only: the newest.
@@ -49,14 +53,16 @@ class RequestMeasures(Cell):
 
 
 class AIRequestRollup(RequestMeasures):
-    """AI requests by model and error type ("": succeeded)."""
+    """AI requests by model and error type ("": succeeded); by model; all of them."""
 
     tool_calls = models.BigIntegerField()
 
     class Meta:
         db_table = "ai_request_rollups"
         constraints = [
-            models.UniqueConstraint(fields=["grain", "at", "model", "error_type"], name="uq_ai_request_rollup"),
+            models.UniqueConstraint(
+                fields=["grain", "at", "level", "model", "error_type"], name="uq_ai_request_rollup"
+            ),
             models.CheckConstraint(condition=GRAIN_CHECK, name="ck_ai_request_rollup_grain"),
         ]
 
@@ -65,8 +71,8 @@ class AIRequestRollup(RequestMeasures):
 
 
 class AIToolRollup(RequestMeasures):
-    """Tool calls by model, tool and the request's error type, with their time in ms where it was measured; and what the
-    requests that called the tool come to. A request that called two tools is in both."""
+    """Tool calls by model, tool and the request's error type; by tool; by model and tool; with their time in ms where
+    it was measured; and what the requests that called the tool come to. A request that called two tools is in both."""
 
     tool = models.CharField(max_length=100)
     calls = models.BigIntegerField()
@@ -75,13 +81,14 @@ class AIToolRollup(RequestMeasures):
     took_sum = models.BigIntegerField(null=True)
     took_min = models.BigIntegerField(null=True)
     took_max = models.BigIntegerField(null=True)
-    took_keys = histogram_keys()
-    took_counts = histogram_counts()
+    took_buckets = models.BinaryField(null=True)
 
     class Meta:
         db_table = "ai_tool_rollups"
         constraints = [
-            models.UniqueConstraint(fields=["grain", "at", "model", "tool", "error_type"], name="uq_ai_tool_rollup"),
+            models.UniqueConstraint(
+                fields=["grain", "at", "level", "model", "tool", "error_type"], name="uq_ai_tool_rollup"
+            ),
             models.CheckConstraint(condition=GRAIN_CHECK, name="ck_ai_tool_rollup_grain"),
         ]
 

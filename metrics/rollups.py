@@ -46,7 +46,7 @@ _SHARED = (
     Latest(
         "sample_at",
         (("sample_message", "error_message"), ("sample_conversation", "conversation_id")),
-        where="error_type <> ''",
+        where="COALESCE(error_type, '') <> ''",
     ),
 )
 
@@ -68,10 +68,12 @@ REQUESTS = Rollup(
     dimensions=("model", "error_type"),
     measures=(
         count("requests"),
+        count("failed", "error_type <> ''"),
         count("with_tools", "calls > 0"),
         total("tool_calls", "calls"),
         *_SHARED,
     ),
+    subtotals=((), ("model",)),
 )
 
 # One row a call. What belongs to the request as a whole stands on the tool's first call in it.
@@ -111,11 +113,12 @@ TOOLS = Rollup(
         count("calls"),
         count("failed_calls", "call_failed"),
         count("requests", "is_first"),
+        count("failed", "is_first AND error_type <> ''"),
         count("with_tools", "is_first"),
         *_SHARED,
         Distribution("took", "took"),
     ),
-    once=True,
+    subtotals=(("tool",), ("model", "tool")),
 )
 
 REQUEST_SOURCE = Source("ai_request_metrics", (REQUESTS, TOOLS))

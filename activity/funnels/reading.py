@@ -33,8 +33,8 @@ class Tally:
         self.people += columns[0]
         if columns[1] is not None:
             self.last_at = columns[1] if self.last_at is None else max(self.last_at, columns[1])
-        self.previous.merge(*columns[2:8])
-        self.first.merge(*columns[8:14])
+        self.previous.merge_arrays(*columns[2:8])
+        self.first.merge_arrays(*columns[8:14])
 
 
 def covering(funnel_id: int, start: dt.datetime, end: dt.datetime, by: str, using: str) -> list[Sequence[Any]]:

@@ -13,6 +13,7 @@ import pytest
 import time_machine
 from django.db import connection
 
+from activity import funnel
 from activity.rollup_models import RollupDay
 from activity.rollups import ACTIVE, EVENTS
 from metrics import nightly
@@ -21,7 +22,9 @@ from metrics.models import AIRequest, DailyMetric
 from metrics.rollups import REQUESTS
 from sigmasight.lib.copying import copy_in
 from sigmasight.lib.partitions import ensure_days, partitions
+from sigmasight.lib.periods import between
 from sigmasight.lib.rollups.read import read
+from tests.activity.funnel_oracle import ship
 from tests.conftest import TIME_ZERO
 from tests.days import RAW, make_room
 from tests.metrics.nights import DAY, HOUR, ask, midnight, night, run
@@ -31,7 +34,9 @@ LAST = TIME_ZERO.date()
 FIRST = LAST - (DAYS - 1) * DAY
 MODELS = {"gpt-5": (7.2, 0.7), "gpt-5-mini": (6.1, 0.4), "claude": (7.0, 1.1)}
 ERRORS = ("api_failure", "rate_limit_exceeded", "quota_exceeded")
-KINDS = ("chat.session_start", "onboarding.login_success", "onboarding.login_error")
+KINDS = ("chat.session_start", "auth.logout", "chat.message_error")
+STEPS = [f"onboarding.{name}" for name in ("register_start", "register_complete", "login_success")]
+STEPS += ["onboarding.portfolio_start", "onboarding.portfolio_complete"]
 REQUEST_COLUMNS = (
     "conversation_id",
     "message_id",
@@ -41,9 +46,12 @@ REQUEST_COLUMNS = (
     "input_tokens",
     "created_at",
 )
-EVENT_COLUMNS = ("user_id", "event_type", "event_category", "error_code", "created_at")
+EVENT_COLUMNS = ("user_id", "session_id", "event_type", "event_category", "error_code", "created_at")
 
-pytestmark = pytest.mark.usefixtures("committed")
+pytestmark = [
+    pytest.mark.django_db(databases=["default", "metro"], transaction=True),
+    pytest.mark.usefixtures("committed"),
+]
 
 
 class Oracle:
@@ -56,6 +64,17 @@ class Oracle:
         self.tokens = 0
         self.kinds: Counter[tuple[str, str]] = Counter()
         self.people: set[uuid.UUID] = set()
+        self.regulars: set[uuid.UUID] = set()
+        self.reached: Counter[int] = Counter()
+        self.to_come: dict[dt.date, list[tuple[int, list[Any]]]] = defaultdict(list)
+
+    def sign_up(self, day: dt.date, chance: random.Random) -> None:
+        """Somebody starts to register, and gets some way within the fourteen days that they have."""
+        who, session, at = uuid.uuid4(), uuid.uuid4().hex, midnight(day) + chance.uniform(0, 0.9) * DAY
+        for step in range(chance.randint(1, len(STEPS))):
+            row = [who if step else r"\N", session if step < 2 else r"\N", STEPS[step], "onboarding", r"\N", at]
+            self.to_come[at.date()].append((step, row))
+            at += chance.choice((0.001, 0.05, 3.2)) * DAY
 
     def live(self, day: dt.date, chance: random.Random) -> None:
         """Writes a day's rows."""
@@ -69,22 +88,21 @@ class Oracle:
         for _ in range(chance.randint(80, 160)):
             who, kind = uuid.UUID(int=chance.randint(1, 400)), chance.choice(KINDS)
             code = "E1" if kind.endswith("error") else ""
-            events.append([who, kind, kind.split(".")[0], code or r"\N", self._moment(day, chance)])
+            events.append([who, r"\N", kind, kind.split(".")[0], code or r"\N", self._moment(day, chance)])
             self.kinds[kind, code] += 1
             self.people.add(who)
+            self.regulars.add(who)
+        for _ in range(chance.randint(0, 5)):
+            self.sign_up(day, chance)
+        for step, row in self.to_come.pop(day, []):
+            events.append(row)
+            self.kinds[STEPS[step], ""] += 1
+            self.reached[step] += 1
+            if step:
+                self.people.add(row[0])
         with connection.cursor() as cursor:
-            columns = [
-                "conversation_id",
-                "message_id",
-                "model",
-                "total_latency_ms",
-                "error_type",
-                "input_tokens",
-                "created_at",
-            ]
-            copy_in(cursor, "ai_request_metrics", columns, _lines(requests))
-            columns = ["user_id", "event_type", "event_category", "error_code", "created_at"]
-            copy_in(cursor, "user_activity_events", columns, _lines(events))
+            copy_in(cursor, "ai_request_metrics", REQUEST_COLUMNS, _lines(requests))
+            copy_in(cursor, "user_activity_events", EVENT_COLUMNS, _lines(events))
 
     def asked(self, day: dt.date, model: str, latency: int, error: str, tokens: int) -> None:
         self.requests[day, model] += 1
@@ -105,6 +123,7 @@ def _lines(rows: list[list[Any]]) -> list[str]:
 
 def test_after_ninety_days_a_quarters_figures_are_what_every_row_ever_written_says(settings):
     oracle, chance = Oracle(), random.Random(90)
+    ship()
     for table in RAW:
         for part in partitions(table):
             run(f"DROP TABLE {part.name}")
@@ -150,6 +169,11 @@ def test_after_ninety_days_a_quarters_figures_are_what_every_row_ever_written_sa
         assert {key: group["events"] for key, group in events.items()} == dict(oracle.kinds)
         assert read(ACTIVE, *span).total()["users"].count().count == len(oracle.people)
         assert not reading.provenance.raw, "no raw row was needed"
+        steps = funnel.funnel("onboarding", between(*span), now=night(LAST)).steps
+        # Whoever is there must have signed up and in, though no event says so.
+        regulars = len(oracle.regulars)
+        reached = [oracle.reached[number] + (regulars if number < 3 else 0) for number in range(len(STEPS))]
+        assert [step.reached for step in steps] == reached
 
     written = DailyMetric.objects.filter(metric_type="ai_requests.model_breakdown")
     assert {(row.date, row.dimensions["key"]): int(row.metric_value) for row in written} == dict(oracle.requests)

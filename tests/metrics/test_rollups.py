@@ -6,6 +6,7 @@ import datetime as dt
 import random
 import time
 import uuid
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -79,6 +80,7 @@ def request_facts(rows: list[AIRequest]) -> list[Fact]:
         made = len(calls_of(row.tool_calls))
         calls = row.tool_calls_count if (row.tool_calls_count or 0) > 0 else made
         gives = shared(row) | {"requests": 1, "with_tools": int(bool(calls)), "tool_calls": calls}
+        gives["failed"] = int(bool(row.error_type))
         found.append(Fact(row.created_at, (row.model, row.error_type or ""), row.id, gives))
     return found
 
@@ -92,6 +94,7 @@ def tool_facts(rows: list[AIRequest]) -> list[Fact]:
             seen.add(name)
             gives = shared(row, whole=first)
             gives |= {"calls": 1, "failed_calls": int(failed), "requests": int(first), "with_tools": int(first)}
+            gives["failed"] = int(first and bool(row.error_type))
             gives["took"] = took
             found.append(Fact(row.created_at, (row.model, name, row.error_type or ""), row.id, gives))
     return found
@@ -129,6 +132,28 @@ def check(rollup: Rollup, facts: list[Fact], seed: int, count: int = 5) -> None:
         where = {name: key[rollup.dimensions.index(name)]}
         found = told(read(rollup, start, end, bucket="hour", where=where), "hour")
         assert found == figures(rollup, facts, start, end, "hour", by_dimension(rollup, where)), (start, end, where)
+        for by, only, given in subtotals(rollup, chance.choice(facts).key):
+            reading = read(rollup, start, end, by=by, where=only, given=given)
+            reduced = [replace(fact, key=rollup.key_at(reading.level, fact.key)) for fact in facts]
+            is_one = by_dimension(rollup, only)
+            expected = figures(
+                *(rollup, reduced, start, end, "day"),
+                lambda key: is_one(key) and all(key[rollup.dimensions.index(name)] for name in given),  # noqa: B023
+            )
+            assert told(reading, "day") == expected, (start, end, by, only, given)
+
+
+def subtotals(rollup: Rollup, key: tuple[str, ...]) -> list[tuple[tuple[str, ...], dict[str, str], tuple[str, ...]]]:
+    """Ways to ask for less than everything: by which dimensions, of which value, of what has one at all."""
+    model = {"model": key[0]}
+    last = rollup.dimensions[1]
+    return [
+        ((), {}, ()),
+        (("model",), {}, ()),
+        ((), model, ()),
+        ((last,), model, ()),
+        (("model",), {}, ("error_type",)),
+    ]
 
 
 def rows_of_a_week(seed: int, count: int = 500) -> list[AIRequest]:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from django.db import connections
 from psycopg import sql
 
-from sigmasight.lib.periods import ORIGIN, STEP
+from sigmasight.lib.periods import ORIGIN, STEP, floor
 from sigmasight.lib.rollups.fold import folded
-from sigmasight.lib.rollups.histogram import key_sql
+from sigmasight.lib.rollups.histogram import key_sql, pack_keys
 from sigmasight.lib.rollups.people import PeopleSet
-from sigmasight.lib.rollups.spec import Cell, Distinct, Distribution, Grain, Latest, Measure, Rollup, Sum
+from sigmasight.lib.rollups.spec import (
+    Cell,
+    Distinct,
+    Distribution,
+    Grain,
+    Latest,
+    Measure,
+    Rollup,
+    Sum,
+    binary_cursor,
+    together,
+)
 
 Span = tuple[dt.datetime, dt.datetime]
 
@@ -23,22 +33,78 @@ def compute(
     spans: Sequence[Span],
     grain: Grain,
     *,
+    level: int = 0,
     names: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
+    given: Sequence[str] = (),
     also: sql.Composable | None = None,
     params: dict[str, Any] | None = None,
     using: str = "default",
 ) -> list[Cell]:
     """The cells of these half-open spans, from raw rows; of buckets that a span cuts, what lies within.
 
-    `names`: only these measures. `where`: only cells whose dimension has that value. `also`: a further condition on
-    the raw rows, with its `params`. Cells with nothing in them are left out, those of rare values are folded where
-    there are too many (`fold`). The cells' values are columns, as a table stores them.
+    `level`: split by its dimensions only. `names`: only these measures. `where`: only rows whose dimension has that
+    value; `given`: only rows that have one of these dimensions. `also`: a further condition on the raw rows, with its
+    `params`. Cells with nothing in them are left out, those of rare values are folded where there are too many
+    (`fold`). The cells' values are columns, as a table stores them.
     """
-    if not spans:
-        return []
     measures = rollup.picked(names)
-    values: dict[str, Any] = {"step": STEP[grain], "origin": ORIGIN, **(params or {})}
+    # A day at a time: what comes over the wire grows with rows. Of a few rows (`also`) it is all the same.
+    portions = [list(spans)] if also is not None else list(by_day(spans))
+    found: list[Cell] = []
+    weights: list[int] = []
+    for portion in portions:
+        cells, rows = _computed(rollup, portion, grain, level, measures, where or {}, given, also, params or {}, using)
+        found += cells
+        weights += rows
+    return folded(rollup, measures, found, weights)
+
+
+def compute_levels(rollup: Rollup, spans: Sequence[Span], grain: Grain, using: str = "default") -> list[Cell]:
+    """The cells of every level, from one look at the raw rows."""
+    cells: list[Cell] = []
+    for portion in by_day(spans):
+        base, weights = _computed(rollup, portion, grain, 0, rollup.measures, {}, (), None, {}, using)
+        cells += folded(rollup, rollup.measures, base, weights)
+        for level in range(1, len(rollup.subtotals) + 1):
+            cells += subtotal(rollup, base, level)
+    return cells
+
+
+def subtotal(rollup: Rollup, base: Sequence[Cell], level: int) -> list[Cell]:
+    """The cells of a level from those of every dimension."""
+    cells = together(rollup, base, level, lambda cell: (cell.at, rollup.key_at(level, cell.key)))
+    return folded(rollup, rollup.measures, cells)
+
+
+def by_day(spans: Iterable[Span]) -> Iterator[list[Span]]:
+    """The spans, cut at UTC midnights, those of one day together; in the order they came."""
+    days: dict[dt.datetime, list[Span]] = {}
+    for start, end in spans:
+        while start < end:
+            day = floor(start, "day")
+            cut = min(end, day + STEP["day"])
+            days.setdefault(day, []).append((start, cut))
+            start = cut
+    yield from days.values()
+
+
+def _computed(
+    rollup: Rollup,
+    spans: Sequence[Span],
+    grain: Grain,
+    level: int,
+    measures: Sequence[Measure],
+    where: Mapping[str, Any],
+    given: Sequence[str],
+    also: sql.Composable | None,
+    params: Mapping[str, Any],
+    using: str,
+) -> tuple[list[Cell], list[int]]:
+    """Cells, and how many source rows each is of."""
+    if not spans:
+        return [], []
+    values: dict[str, Any] = {"step": STEP[grain], "origin": ORIGIN, **params, **where}
     pieces = []
     for number, (start, end) in enumerate(spans):
         values |= {f"start{number}": start, f"end{number}": end}
@@ -50,140 +116,107 @@ def compute(
     within = sql.SQL("({})").format(sql.SQL(" OR ").join(pieces))
     if also is not None:
         within = sql.SQL("{} AND {}").format(within, also)
-    with connections[using].cursor() as cursor:
-        cursor.execute(_statement(rollup, measures, within, tuple(where or ())), values | dict(where or {}))
+    conditions = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in where]
+    conditions += [sql.SQL("{} <> ''").format(sql.Identifier(name)) for name in given]
+    only = sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("TRUE")
+    latest = [measure for measure in measures if isinstance(measure, Latest) and measure.brings_along]
+    with binary_cursor(using) as cursor:
+        cursor.execute(_aggregates(rollup, measures, level, within, only), values, binary=True)
         rows = cursor.fetchall()
-    return folded(rollup, measures, list(_cells(rollup, measures, rows)), [row[0] for row in rows])
+        cells = list(_cells(rollup, measures, level, rows))
+        if latest and cells:
+            of_group = {(cell.at, cell.key): cell for cell in cells}
+            for measure in latest:
+                cursor.execute(_latest(rollup, measure, level, within, only), values, binary=True)
+                for at, *row in cursor.fetchall():
+                    # One that came since the first statement has no cell yet.
+                    if cell := of_group.get((at, tuple(row[: len(rollup.dimensions)]))):
+                        cell.values[measure.name] = tuple(row[len(rollup.dimensions) :])
+    return cells, [row[0] for row in rows]
 
 
-def _statement(
-    rollup: Rollup, measures: Sequence[Measure], within: sql.Composable, where: Sequence[str]
+def _source(rollup: Rollup, level: int, within: sql.Composable, only: sql.Composable) -> dict[str, sql.Composable]:
+    """The pieces of a statement over a roll-up's source."""
+    kept = rollup.dimensions_of(level)
+    dims = [sql.Identifier(name) for name in kept]
+    keyed = [sql.Identifier(name) if name in kept else sql.SQL("''") for name in rollup.dimensions]
+    return {
+        # OFFSET 0 is a fence: or every use of a column in an aggregate would reckon it anew.
+        "src": sql.SQL(
+            "(SELECT date_bin(%(step)s, at, %(origin)s) AS bucket, * FROM ({}) AS every WHERE {} OFFSET 0)"
+        ).format(sql.SQL(rollup.source).format(within=within), only),
+        "group": sql.SQL(", ").join([sql.SQL("bucket"), *dims]),
+        "keyed": sql.SQL(", ").join([sql.SQL("bucket"), *keyed]),
+    }
+
+
+def _aggregates(
+    rollup: Rollup, measures: Sequence[Measure], level: int, within: sql.Composable, only: sql.Composable
 ) -> sql.Composed:
-    """One query: scalars by group, joined by each distribution and each set of people by group."""
-    bucket = sql.SQL("date_bin(%(step)s, at, %(origin)s)")
-    dims = [sql.Identifier(name) for name in rollup.dimensions]
-    group = sql.SQL(", ").join([sql.SQL("bucket"), *dims])
-    keyed = sql.SQL(", ").join([sql.SQL("{} AS bucket").format(bucket), *dims])
-    only = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in where]
-    ctes = [
-        sql.SQL("src AS {} (SELECT * FROM ({}) AS every WHERE {})").format(
-            sql.SQL("MATERIALIZED" if rollup.once else "NOT MATERIALIZED"),
-            sql.SQL(rollup.source).format(within=within),
-            sql.SQL(" AND ").join(only) if only else sql.SQL("TRUE"),
-        )
+    """Number of rows, bucket, key, and the measures' columns, in one pass over the rows."""
+    columns = [
+        column
+        for measure in measures
+        if not isinstance(measure, Latest) or not measure.brings_along
+        for column in _columns(measure)
     ]
-    scalars: list[sql.Composable] = [sql.SQL("count(*) AS cell_rows")]
-    picked: list[sql.Composable] = [sql.SQL("scalars.cell_rows"), sql.SQL("scalars.bucket")]
-    picked += [sql.SQL("scalars.{}").format(each) for each in dims]
-    joins: list[sql.Composable] = []
-    for number, measure in enumerate(measures):
-        if isinstance(measure, Sum):
-            scalars.append(
-                sql.SQL("{} AS {}").format(sql.SQL(measure.expression), sql.Identifier(measure.name)),
-            )
-            picked.append(sql.SQL("scalars.{}").format(sql.Identifier(measure.name)))
-        elif isinstance(measure, Latest) and not measure.of and measure.where == "TRUE":
-            scalars.append(sql.SQL("max(at) AS {}").format(sql.Identifier(measure.moment)))
-            picked.append(sql.SQL("scalars.{}").format(sql.Identifier(measure.moment)))
-        else:
-            part = sql.Identifier(f"part{number}")
-            ctes.append(sql.SQL("{} AS ({})").format(part, _PARTS[type(measure)](measure, keyed, group)))
-            joins.append(sql.SQL("LEFT JOIN {} USING ({})").format(part, group))
-            columns = ("hashes",) if isinstance(measure, Distinct) else measure.columns
-            picked += [sql.SQL("{}.{}").format(part, sql.Identifier(column)) for column in columns]
-    ctes.insert(
-        1,
-        sql.SQL("scalars AS (SELECT {keyed}, {scalars} FROM src GROUP BY {group})").format(
-            keyed=keyed, scalars=sql.SQL(", ").join(scalars), group=group
+    return sql.SQL("SELECT {columns} FROM {src} AS src GROUP BY {group}").format(
+        **(pieces := _source(rollup, level, within, only)),
+        columns=sql.SQL(", ").join([sql.SQL("count(*)"), pieces["keyed"], *columns]),
+    )
+
+
+def _latest(rollup: Rollup, measure: Latest, level: int, within: sql.Composable, only: sql.Composable) -> sql.Composed:
+    """Bucket, key, and the columns of each group's newest row."""
+    rows = sql.SQL("{} AND {}").format(within, sql.SQL(measure.where))
+    return sql.SQL(
+        "SELECT DISTINCT ON ({group}) {columns} FROM {src} AS src ORDER BY {group}, at DESC, id DESC"
+    ).format(
+        **(pieces := _source(rollup, level, rows, only)),
+        columns=sql.SQL(", ").join(
+            [pieces["keyed"], sql.SQL("at"), *(sql.Identifier(theirs) for _, theirs in measure.of)]
         ),
     )
-    return sql.SQL("WITH {} SELECT {} FROM scalars {}").format(
-        sql.SQL(", ").join(ctes), sql.SQL(", ").join(picked), sql.SQL(" ").join(joins)
-    )
 
 
-def _latest(measure: Latest, keyed: sql.Composable, group: sql.Composable) -> sql.Composed:
-    # Not an ordered aggregate beside the scalars: that one would have every row sorted for the sake of a few.
-    columns = [sql.SQL("{} AS {}").format(sql.Identifier(theirs), sql.Identifier(ours)) for ours, theirs in measure.of]
-    return sql.SQL(
-        "SELECT DISTINCT ON ({group}) {keyed}, at AS {moment}, {columns} FROM src WHERE {where} "
-        "ORDER BY {group}, at DESC, id DESC"
-    ).format(
-        group=group,
-        keyed=keyed,
-        moment=sql.Identifier(measure.moment),
-        columns=sql.SQL(", ").join(columns),
-        where=sql.SQL(measure.where),
-    )
+def _columns(measure: Measure) -> list[sql.Composable]:
+    """A measure's columns as aggregates. Histograms and sets come as each row's bucket and hash, a few bytes that
+    Python counts faster than the database would group them."""
+    if isinstance(measure, Sum):
+        return [sql.SQL(measure.expression)]
+    if isinstance(measure, Latest):
+        return [sql.SQL("max(at)")]
+    if isinstance(measure, Distinct):
+        return [sql.SQL("string_agg(int8send({}), ''::bytea)").format(sql.Identifier(measure.column))]
+    if isinstance(measure, Distribution):
+        column = sql.Identifier(measure.column)
+        return [
+            sql.SQL("count({})").format(column),
+            sql.SQL("sum({})::bigint").format(column),
+            sql.SQL("min({})").format(column),
+            sql.SQL("max({})").format(column),
+            sql.SQL("string_agg(CASE WHEN {} IS NOT NULL THEN int2send(({})::int2) END, ''::bytea)").format(
+                column, key_sql(column)
+            ),
+        ]
+    raise TypeError(f"{type(measure).__name__} is not computed from raw rows")
 
 
-def _distribution(measure: Distribution, keyed: sql.Composable, group: sql.Composable) -> sql.Composed:
-    column = sql.Identifier(measure.column)
-    count, total, low, high, keys, counts = (sql.Identifier(each) for each in measure.columns)
-    return sql.SQL(
-        """
-        SELECT {group}, sum(n)::bigint AS {count}, sum(total)::bigint AS {total}, min(low) AS {low},
-               max(high) AS {high}, array_agg(k) AS {keys}, array_agg(n) AS {counts}
-          FROM (SELECT {keyed}, {key} AS k, count(*) AS n, sum({column}) AS total, min({column}) AS low,
-                       max({column}) AS high
-                  FROM src WHERE {column} IS NOT NULL GROUP BY {group}, k) AS by_key
-         GROUP BY {group}
-        """
-    ).format(
-        group=group,
-        keyed=keyed,
-        key=key_sql(column),
-        column=column,
-        count=count,
-        total=total,
-        low=low,
-        high=high,
-        keys=keys,
-        counts=counts,
-    )
-
-
-def _people(measure: Distinct, keyed: sql.Composable, group: sql.Composable) -> sql.Composed:
-    # Each once: what comes over the wire grows with people, not with rows.
-    return sql.SQL(
-        """
-        SELECT {group}, array_agg({column}) AS hashes
-          FROM (SELECT DISTINCT {keyed}, {column} FROM src WHERE {column} IS NOT NULL) AS each
-         GROUP BY {group}
-        """
-    ).format(keyed=keyed, column=sql.Identifier(measure.column), group=group)
-
-
-def _in_order(count: int | None, *columns: Any) -> tuple[Any, ...]:
-    """A distribution's columns with its keys ascending: sorting here spares the database sorting every row."""
-    if not count:
-        return (0, *columns)
-    *exact, keys, counts = columns
-    pairs = sorted(zip(keys, counts, strict=True))
-    return (count, *exact, [key for key, _ in pairs], [each for _, each in pairs])
-
-
-_PARTS: dict[type, Callable[[Any, sql.Composable, sql.Composable], sql.Composed]] = {
-    Latest: _latest,
-    Distribution: _distribution,
-    Distinct: _people,
-}
-
-
-def _cells(rollup: Rollup, measures: Sequence[Measure], rows: list[tuple[Any, ...]]) -> Iterator[Cell]:
+def _cells(rollup: Rollup, measures: Sequence[Measure], level: int, rows: Iterable[tuple[Any, ...]]) -> Iterator[Cell]:
     first = 2 + len(rollup.dimensions)
     for row in rows:
-        cell, place = Cell(row[1], tuple(row[2:first])), first
+        cell, place = Cell(row[1], tuple(row[2:first]), level=level), first
         for measure in measures:
+            if isinstance(measure, Latest) and measure.brings_along:
+                cell.values[measure.name] = (None,) * len(measure.columns)
+                continue
+            values = row[place : place + len(measure.columns)]
             if isinstance(measure, Distinct):
                 people = PeopleSet()
-                people.add(row[place] or ())
-                cell.values[measure.name] = (people.stored(),)
-                place += 1
-            else:
-                values = row[place : place + len(measure.columns)]
-                if isinstance(measure, Distribution):
-                    values = _in_order(*values)
-                cell.values[measure.name] = values
-                place += len(measure.columns)
+                people.add_packed(values[0] or b"")
+                values = (people.stored(),)
+            elif isinstance(measure, Distribution):
+                values = (*values[:-1], pack_keys(values[-1]))
+            cell.values[measure.name] = values
+            place += len(measure.columns)
         yield cell

@@ -21,7 +21,7 @@ from psycopg import sql
 
 from sigmasight.lib.periods import ORIGIN, STEP, floor, steps
 from sigmasight.lib.rollups import state, store
-from sigmasight.lib.rollups.compute import Span, compute
+from sigmasight.lib.rollups.compute import Span, compute_levels
 from sigmasight.lib.rollups.spec import Grain, Source
 from sigmasight.lib.rollups.state import Mark
 
@@ -191,7 +191,9 @@ def _replace(
         return  # its raw rows are gone: what came too late must not take the place of what they gave
     with connections[using].cursor() as cursor:
         # Groups are few, whatever the planner thinks of functions of a time: hashing takes half as long as sorting.
-        cursor.execute("SET LOCAL enable_sort = off; SET LOCAL work_mem = '64MB'")
+        cursor.execute(
+            "SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off; SET LOCAL work_mem = '256MB'"
+        )
     recent = minutes_from(now)
     minutes = {mark.at for mark in marked if mark.grain == "minute" and mark.at >= recent}
     hours = {floor(mark.at, "hour") for mark in marked if mark.grain == "hour" or mark.at < recent}
@@ -202,7 +204,7 @@ def _replace(
     for rollup in source.rollups:
         for grain, buckets in _portions(minutes, hours):
             spans = [(low, min(high, until)) for low, high in _spans(buckets, STEP[grain])]
-            store.replace(rollup, grain, buckets, compute(rollup, spans, grain, using=using), using)
+            store.replace(rollup, grain, buckets, compute_levels(rollup, spans, grain, using), using)
         for hour in merged:
             parts = store.cells(rollup, "minute", hour, min(hour + STEP["hour"], until), using)
             store.replace(rollup, "hour", [hour], store.merged_into(rollup, hour, parts), using)

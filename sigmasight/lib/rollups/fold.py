@@ -10,7 +10,7 @@ import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from sigmasight.lib.rollups.spec import Cell, Measure, Rollup
+from sigmasight.lib.rollups.spec import Cell, Measure, Rollup, merged_cell
 
 # So many values of one dimension have cells of their own in a bucket.
 MOST_VALUES = 200
@@ -18,15 +18,20 @@ MOST_VALUES = 200
 OTHER = "(other)"
 
 
-def folded(rollup: Rollup, measures: Sequence[Measure], cells: list[Cell], weights: Sequence[int]) -> list[Cell]:
+def folded(
+    rollup: Rollup, measures: Sequence[Measure], cells: list[Cell], weights: Sequence[int] | None = None
+) -> list[Cell]:
     """The same cells where no bucket has too many values; otherwise those of rare values merged into OTHER.
 
-    `weights`: how many source rows each cell is of. The empty value, which says that there was none, stays.
+    `weights`: how many source rows each cell is of; its first measure, unless told. The empty value, which says that
+    there was none, stays.
     """
     per_bucket = Counter(cell.at for cell in cells)
     crowded = {at for at, count in per_bucket.items() if count > MOST_VALUES}
     if not crowded:
         return cells
+    if weights is None:
+        weights = [cell.values[rollup.measures[0].name][0] for cell in cells]
     seen: dict[dt.datetime, list[Counter[str]]] = defaultdict(lambda: [Counter() for _ in rollup.dimensions])
     for cell, weight in zip(cells, weights, strict=True):
         if cell.at in crowded:
@@ -42,7 +47,7 @@ def folded(rollup: Rollup, measures: Sequence[Measure], cells: list[Cell], weigh
         else:
             plain.append(cell)
     for (at, key), parts in joined.items():
-        plain.append(parts[0] if parts[0].key == key and len(parts) == 1 else _one(measures, at, key, parts))
+        plain.append(merged_cell(measures, at, key, parts[0].level, parts))
     return plain
 
 
@@ -52,13 +57,3 @@ def _kept(values: Counter[str]) -> set[str]:
     # OTHER may be there from smaller buckets, and takes no one's place.
     ranked = sorted((value for value in values if value not in ("", OTHER)), key=lambda each: (-values[each], each))
     return {"", *ranked[:MOST_VALUES]}
-
-
-def _one(measures: Sequence[Measure], at: dt.datetime, key: tuple[str, ...], parts: Sequence[Cell]) -> Cell:
-    cell = Cell(at, key)
-    for measure in measures:
-        value = measure.empty()
-        for part in parts:
-            value = measure.merged(value, part.values[measure.name])
-        cell.values[measure.name] = measure.stored(value)
-    return cell

@@ -9,9 +9,14 @@ each number has a bucket of its own and is exact. Smallest and largest are kept 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import struct
+import sys
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from itertools import accumulate
 
 from psycopg import sql
 
@@ -58,27 +63,72 @@ def value_of(key: int) -> float:
     return 0.0 if key <= 0 else 2 * low * high / (low + high)
 
 
-@dataclass(slots=True)
-class Histogram:
-    """How values are distributed. `counts` by bucket; `smallest`, `largest` and `total` (the sum) are exact."""
+# A stored histogram: how it is packed, its lowest bucket (16 bits), then the counts; all of it little-endian.
+# 32 bits a bucket; 64; or, where few have any, each bucket (16 bits) with its count (32 bits).
+_DENSE, _WIDE, _SPARSE = b"d", b"w", b"s"
+_NARROW_MOST = 0xFFFF_FFFF
+_SPARSE_BYTES = 6
 
-    counts: dict[int, int] = field(default_factory=dict)
-    count: int = 0
-    total: int = 0
-    smallest: int | None = None
-    largest: int | None = None
+
+def pack(counts: Mapping[int, int]) -> bytes | None:
+    """Counts by bucket as a table stores them; None for none."""
+    keys = sorted(key for key, count in counts.items() if count)
+    if not keys:
+        return None
+    low, length = keys[0], keys[-1] - keys[0] + 1
+    wide = max(counts.values()) > _NARROW_MOST
+    if not wide and len(keys) * _SPARSE_BYTES < length * 4:
+        return _SPARSE + struct.pack("<" + "HI" * len(keys), *(each for key in keys for each in (key, counts[key])))
+    lanes = [0] * length
+    for key in keys:
+        lanes[key - low] = counts[key]
+    return struct.pack(f"<cH{length}{'Q' if wide else 'I'}", _WIDE if wide else _DENSE, low, *lanes)
+
+
+def pack_keys(keys: bytes | memoryview | None) -> bytes | None:
+    """The same from each value's bucket, 2 bytes each, as PostgreSQL sends numbers (`int2send`)."""
+    if not keys:
+        return None
+    numbers = array("h", bytes(keys))
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return pack(Counter(numbers))
+
+
+def packed_count(packed: bytes | memoryview | None) -> int:
+    """How many values a stored histogram holds in its buckets."""
+    found = Histogram()
+    if packed:
+        found.put_packed(packed, _NARROW_MOST + 1)
+    return sum(found.counts.values())
+
+
+class Histogram:
+    """How values are distributed. `count`; `smallest`, `largest` and `total` (the sum), exact; and counts by bucket.
+
+    Those are digits of one large integer, 32 bits each (64 from four billion values on), so that merging two
+    histograms is one addition, whatever they hold.
+    """
+
+    __slots__ = ("_digits", "_low", "_size", "count", "largest", "smallest", "total")
+
+    def __init__(self) -> None:
+        self.count = self.total = 0
+        self.smallest: int | None = None
+        self.largest: int | None = None
+        self._digits, self._low, self._size = 0, 0, 4
 
     @classmethod
     def of(cls, values: Iterable[int]) -> Histogram:
         """The histogram of these values."""
         found = cls()
-        for value in values:
-            found.add(value)
+        for value, times in Counter(values).items():
+            found.add(value, times)
         return found
 
     def add(self, value: int, times: int = 1) -> None:
-        key = key_of(value)
-        self.counts[key] = self.counts.get(key, 0) + times
+        self._hold(self.count + times)
+        self._add(times, key_of(value))
         self._widen(times, value * times, value, value)
 
     def merge(
@@ -87,24 +137,64 @@ class Histogram:
         total: int | None,
         smallest: int | None,
         largest: int | None,
-        keys: Sequence[int] | None,
-        counts: Sequence[int] | None,
+        packed: bytes | memoryview | None,
     ) -> None:
         """Adds a stored histogram, column by column; an empty one changes nothing."""
         if not count or smallest is None or largest is None:
             return
-        mine = self.counts
-        if mine:
-            known = mine.get
-            for key, each in zip(keys or (), counts or (), strict=True):
-                mine[key] = known(key, 0) + each
-        else:
-            mine.update(zip(keys or (), counts or (), strict=True))
+        if packed:
+            self.put_packed(packed, self.count + count)
         self._widen(count, total or 0, smallest, largest)
 
+    def merge_arrays(
+        self,
+        count: int,
+        total: int | None,
+        smallest: int | None,
+        largest: int | None,
+        keys: Sequence[int] | None,
+        counts: Sequence[int] | None,
+    ) -> None:
+        """The same for one whose buckets are stored as two arrays."""
+        self.merge(count, total, smallest, largest, pack(dict(zip(keys or (), counts or (), strict=True))))
+
     def merge_in(self, other: Histogram) -> None:
-        """Adds another histogram."""
-        self.merge(other.count, other.total, other.smallest, other.largest, *other.columns()[4:])
+        """Adds another histogram, which stays as it is."""
+        if not other.count or other.smallest is None or other.largest is None:
+            return
+        self._hold(max(self.count + other.count, _NARROW_MOST + 1 if other._size == 8 else 0))
+        digits = other._digits if other._size == self._size else _widened(other._digits)
+        self._add(digits, other._low)
+        self._widen(other.count, other.total, other.smallest, other.largest)
+
+    def put_packed(self, packed: bytes | memoryview, count: int) -> None:
+        """Adds stored counts; `count`: how many values there are then."""
+        kind, body = bytes(packed[:1]), bytes(packed[1:])
+        if kind == _SPARSE:
+            numbers = struct.unpack("<" + "HI" * (len(body) // _SPARSE_BYTES), body)
+            low = numbers[0]
+            lanes = [0] * (numbers[-2] - low + 1)
+            for key, each in zip(numbers[::2], numbers[1::2], strict=True):
+                lanes[key - low] = each
+            digits = int.from_bytes(struct.pack(f"<{len(lanes)}I", *lanes), "little")
+        else:
+            low, digits = int.from_bytes(body[:2], "little"), int.from_bytes(body[2:], "little")
+        self._hold(_NARROW_MOST + 1 if kind == _WIDE else count)
+        self._add(_widened(digits) if kind != _WIDE and self._size == 8 else digits, low)
+
+    def _hold(self, count: int) -> None:
+        """Makes room for so many values in a bucket."""
+        if count > _NARROW_MOST and self._size == 4:
+            self._digits, self._size = _widened(self._digits), 8
+
+    def _add(self, digits: int, low: int) -> None:
+        if not self._digits:
+            self._digits, self._low = digits, low
+        elif low >= self._low:
+            self._digits += digits << (8 * self._size * (low - self._low))
+        else:
+            self._digits = (self._digits << (8 * self._size * (self._low - low))) + digits
+            self._low = low
 
     def _widen(self, count: int, total: int, smallest: int, largest: int) -> None:
         self.count += count
@@ -112,10 +202,26 @@ class Histogram:
         self.smallest = smallest if self.smallest is None else min(self.smallest, smallest)
         self.largest = largest if self.largest is None else max(self.largest, largest)
 
-    def columns(self) -> tuple[int, int, int | None, int | None, list[int], list[int]]:
-        """count, total, smallest, largest, keys (ascending) and their counts: as `merge` takes and tables store it."""
-        keys = sorted(self.counts)
-        return self.count, self.total, self.smallest, self.largest, keys, [self.counts[key] for key in keys]
+    def _lanes(self) -> Sequence[int]:
+        """The counts of the buckets from `_low` on."""
+        length = -(-self._digits.bit_length() // (8 * self._size))
+        return struct.unpack(
+            f"<{length}{'I' if self._size == 4 else 'Q'}", self._digits.to_bytes(length * self._size, "little")
+        )
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """How many values lie in each bucket that has any, ascending."""
+        return {key: count for key, count in enumerate(self._lanes(), self._low) if count}
+
+    def columns(self) -> tuple[int, int, int | None, int | None, bytes | None]:
+        """count, total, smallest, largest and the packed counts: as `merge` takes and tables store it."""
+        return self.count, self.total, self.smallest, self.largest, pack(self.counts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Histogram) and self.columns() == other.columns()
+
+    __hash__ = None  # type: ignore[assignment]
 
     @property
     def mean(self) -> float | None:
@@ -132,31 +238,36 @@ class Histogram:
         """Several percentiles in one pass; `shares` in any order."""
         if not self.count or self.smallest is None or self.largest is None:
             return [None] * len(shares)
-        places = [share * (self.count - 1) for share in shares]
-        ranks = sorted({rank for place in places for rank in (math.floor(place), math.ceil(place))})
-        at_rank: dict[int, float] = {}
-        passed, keys = 0, iter(sorted(self.counts))
-        key = next(keys)
-        for rank in ranks:
-            while passed + self.counts[key] <= rank:
-                passed += self.counts[key]
-                key = next(keys)
-            at_rank[rank] = min(max(value_of(key), self.smallest), self.largest)
-        at_rank[0], at_rank[self.count - 1] = float(self.smallest), float(self.largest)
+        passed = list(accumulate(self._lanes()))
+        first, smallest, largest = self._low, self.smallest, self.largest
+        last = self.count - 1
+
+        def at_rank(rank: int) -> float:
+            if rank <= 0 or rank >= last:
+                return float(smallest if rank <= 0 else largest)
+            return min(max(value_of(first + bisect_right(passed, rank)), smallest), largest)
+
         found: list[float | None] = []
-        for place in places:
-            low, high = math.floor(place), math.ceil(place)
-            found.append(at_rank[low] + (at_rank[high] - at_rank[low]) * (place - low))
+        for place in (share * last for share in shares):
+            rank = math.floor(place)
+            low = at_rank(rank)
+            found.append(low + (at_rank(math.ceil(place)) - low) * (place - rank))
         return found
 
     def bins(self, edges: Sequence[int]) -> list[int]:
         """How many values lie below the first edge, between each two, and from the last on. Exact where the edges are
-        `edge`s of buckets."""
+        `edge`s of buckets. `edges` ascending."""
         found = [0] * (len(edges) + 1)
         for key, count in self.counts.items():
-            value = value_of(key)
-            found[sum(1 for each in edges if each <= value)] += count
+            found[bisect_right(edges, value_of(key))] += count
         return found
+
+
+def _widened(digits: int) -> int:
+    """32-bit digits as 64-bit ones."""
+    length = -(-digits.bit_length() // 32)
+    lanes = struct.unpack(f"<{length}I", digits.to_bytes(length * 4, "little"))
+    return int.from_bytes(struct.pack(f"<{length}Q", *lanes), "little")
 
 
 def edge(near: int) -> int:

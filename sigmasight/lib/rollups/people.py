@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -47,6 +49,14 @@ class PeopleSet:
         self._hashes.update(hashes)
         if len(self._hashes) > _LARGEST_EXACT_UNION:
             self._to_bits()
+
+    def add_packed(self, hashes: bytes | memoryview) -> None:
+        """Adds people by their hashes, 8 bytes each, as PostgreSQL sends numbers (`int8send`)."""
+        for start in range(0, len(hashes), 8 * _LARGEST_EXACT_UNION):
+            numbers = array("q", bytes(hashes[start : start + 8 * _LARGEST_EXACT_UNION]))
+            if sys.byteorder == "little":
+                numbers.byteswap()
+            self.add(numbers)
 
     def merge(self, stored: bytes | memoryview | None) -> None:
         """Adds a stored set; None and empty ones change nothing."""

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import psycopg
 from django.conf import settings
-from django.db import connections
 from psycopg import sql
 
 from sigmasight.lib.periods import STEP, ceil, floor
 from sigmasight.lib.rollups import state
 from sigmasight.lib.rollups.compute import Span, compute
 from sigmasight.lib.rollups.fill import minutes_from
-from sigmasight.lib.rollups.spec import GRAINS, Cell, Grain, Measure, Rollup, join, merge
-from sigmasight.lib.rollups.store import MOMENT, moment, reader
+from sigmasight.lib.rollups.spec import GRAINS, Cell, Grain, Measure, Rollup, binary_cursor, join, merge
+from sigmasight.lib.rollups.store import MOMENT, level_column, moment, reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +57,14 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Cells that cover a span once, and where they come from. Buckets of mixed grain, none larger than asked for."""
+    """Cells that cover a span once, and where they come from. Buckets of mixed grain, none larger than asked for; split
+    by the dimensions of `level`, the others are ""."""
 
     rollup: Rollup
     cells: list[Cell]
     provenance: Provenance
     names: tuple[str, ...]
+    level: int = 0
 
     def merged(
         self, by: Callable[[dt.datetime, tuple[str, ...]], Any], names: Iterable[str] | None = None
@@ -92,28 +91,37 @@ def read(
     end: dt.datetime,
     *,
     bucket: Grain = "day",
+    by: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
+    given: Sequence[str] = (),
     using: str = "default",
 ) -> Reading:
-    """The cells of [start, end), none larger than `bucket`; `names`: only these measures; `where`: only cells whose
-    dimension has that value. Three statements, whatever the span (one more where a fill comes between); cost grows with
-    cells, not with rows."""
+    """The cells of [start, end), none larger than `bucket`.
+
+    `by`: the dimensions to tell apart, all unless told; others may be told apart, too. `names`: only these measures.
+    `where`: only cells whose dimension has that value; `given`: only those that have one of this dimension. Three
+    statements, whatever the span (one more where a fill comes between); cost grows with cells, not with rows.
+    """
     measures = rollup.picked(names)
     picked = tuple(measure.name for measure in measures)
     where = dict(where or {})
+    level = rollup.level_for([*(rollup.dimensions if by is None else by), *where, *given])
     start, end = start.astimezone(dt.UTC), end.astimezone(dt.UTC)
     before = state.state(rollup.raw_table, using) or state.NEVER
     if before.filled_until is None:
-        cells = compute(rollup, [(start, end)], bucket, names=picked, where=where, using=using)
-        return Reading(rollup, cells, Provenance(start, end, None, None, raw=((start, end),), bucket=bucket), picked)
+        cells = compute(
+            rollup, [(start, end)], bucket, level=level, names=picked, where=where, given=given, using=using
+        )
+        told = Provenance(start, end, None, None, raw=((start, end),), bucket=bucket)
+        return Reading(rollup, cells, told, picked, level)
     now = max(before.filled_until, dt.datetime.now(dt.UTC))
     start, end, is_widened = _widen(start, end, now)
     bucket = _left_of(bucket, start, now)
     while True:
         since = minutes_from(max(before.as_of or before.filled_until, before.filled_until))
         wanted = plan(start, end, bucket, before.filled_until, since)
-        found, after, unfilled = _fetch(rollup, measures, wanted.cells, where, start, end, using)
+        found, after, unfilled = _fetch(rollup, measures, level, wanted.cells, where, given, start, end, using)
         if after.filled_until is None:
             raise RuntimeError(f"{rollup.raw_table}: its fill state has gone while it was read")
         if after.filled_until == before.filled_until:
@@ -126,9 +134,9 @@ def read(
     kept = [(grain, cell) for grain, cell in found if not any(low <= cell.at < high for low, high in unfilled)]
     counts: dict[str, int] = {grain: sum(1 for each, _ in kept if each == grain) for grain in reversed(GRAINS)}
     cells = [cell for _, cell in kept]
-    cells += compute(rollup, spans, bucket, names=picked, where=where, using=using)
+    cells += compute(rollup, spans, bucket, level=level, names=picked, where=where, given=given, using=using)
     told = Provenance(start, end, after.as_of, after.filled_until, counts, tuple(spans), is_widened, bucket)
-    return Reading(rollup, cells, told, picked)
+    return Reading(rollup, cells, told, picked, level)
 
 
 def read_raw(
@@ -137,16 +145,29 @@ def read_raw(
     end: dt.datetime,
     *,
     bucket: Grain = "day",
+    by: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
+    given: Sequence[str] = (),
     also: sql.Composable,
     params: dict[str, Any],
     using: str = "default",
 ) -> Reading:
     """The same from raw rows alone, for what cells can't tell apart: `also`, a condition on the raw rows."""
     picked = tuple(measure.name for measure in rollup.picked(names))
-    cells = compute(rollup, [(start, end)], bucket, names=picked, where=where, also=also, params=params, using=using)
-    return Reading(rollup, cells, Provenance(start, end, None, None, raw=((start, end),), bucket=bucket), picked)
+    level = rollup.level_for(rollup.dimensions if by is None else by)
+    cells = compute(
+        *(rollup, [(start, end)], bucket),
+        level=level,
+        names=picked,
+        where=where,
+        given=given,
+        also=also,
+        params=params,
+        using=using,
+    )
+    told = Provenance(start, end, None, None, raw=((start, end),), bucket=bucket)
+    return Reading(rollup, cells, told, picked, level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +231,10 @@ _AS_OF = sql.SQL("""
 def _fetch(
     rollup: Rollup,
     measures: Sequence[Measure],
+    level: int,
     wanted: Sequence[tuple[Grain, dt.datetime, dt.datetime]],
     where: Mapping[str, Any],
+    given: Sequence[str],
     start: dt.datetime,
     end: dt.datetime,
     using: str,
@@ -228,13 +251,17 @@ def _fetch(
             )
         )
     condition = sql.SQL(" OR ").join(pieces) if pieces else sql.SQL("FALSE")
+    if rollup.subtotals:
+        condition = sql.SQL("({}) AND level = {}").format(condition, sql.Literal(level))
     for name in where:
         condition = sql.SQL("({}) AND {} = {}").format(condition, sql.Identifier(name), sql.Placeholder(name))
+    for name in given:
+        condition = sql.SQL("({}) AND {} <> ''").format(condition, sql.Identifier(name))
     columns = (*rollup.dimensions, *(column for measure in measures for column in measure.columns))
-    with _binary_cursor(using) as cursor:
+    with binary_cursor(using) as cursor:
         cursor.execute(
             sql.SQL("""
-            SELECT fill.filled_until, fill.as_of, fill.unfilled, grain, {at}{columns}
+            SELECT fill.filled_until, fill.as_of, fill.unfilled, grain, {level}, {at}{columns}
               FROM (SELECT {filled_until} AS filled_until, {as_of} AS as_of, ARRAY(
                         SELECT date FROM rollup_days WHERE source = %(source)s AND filled_at IS NULL
                            AND date BETWEEN %(first)s AND %(last)s
@@ -242,6 +269,7 @@ def _fetch(
                       FROM rollup_sources WHERE name = %(source)s) AS fill
               LEFT JOIN {table} ON {condition}
             """).format(
+                level=level_column(rollup),
                 at=MOMENT.format(sql.SQL("at")),
                 filled_until=MOMENT.format(sql.SQL("filled_until")),
                 as_of=MOMENT.format(_AS_OF),
@@ -262,16 +290,6 @@ def _fetch(
         unfilled.append((max(midnight, start), min(midnight + STEP["day"], end)))
     told = state.FillState(moment(filled_until), None, None, moment(as_of))
     return cells, told, [each for each in unfilled if each[0] < each[1]]
-
-
-@contextmanager
-def _binary_cursor(using: str) -> Iterator[psycopg.Cursor[Any]]:
-    """A cursor that can take results as PostgreSQL keeps them: arrays and sets are read several times as fast. Django's
-    own binds parameters itself, and then results are text."""
-    connection = connections[using]
-    connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        yield cursor
 
 
 def _widen(start: dt.datetime, end: dt.datetime, now: dt.datetime) -> tuple[dt.datetime, dt.datetime, bool]:

@@ -8,10 +8,13 @@ Every measure merges: the cell of an hour is the merger of its minutes' cells, a
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import psycopg
+from django.db import connections
 from psycopg import sql
 
 from sigmasight.lib.periods import Bucket
@@ -85,7 +88,7 @@ def total(name: str, column: str) -> Sum:
 @dataclass(frozen=True, slots=True)
 class Latest:
     """The newest source row's moment and some columns of it. `columns`: (table's column, source's column); `where`:
-    which rows come into question (all: "TRUE"). The value is a tuple (moment, …) or None."""
+    which raw rows come into question (all: "TRUE"). The value is a tuple (moment, …) or None."""
 
     moment: str
     of: tuple[tuple[str, str], ...] = ()
@@ -94,6 +97,12 @@ class Latest:
     @property
     def name(self) -> str:
         return self.moment
+
+    @property
+    def brings_along(self) -> bool:
+        """Whether it is found by a statement of its own: among the aggregates it would have every row sorted for the
+        sake of a few."""
+        return bool(self.of) or self.where != "TRUE"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -123,7 +132,7 @@ class Distribution:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return tuple(f"{self.name}_{part}" for part in ("count", "sum", "min", "max", "keys", "counts"))
+        return tuple(f"{self.name}_{part}" for part in ("count", "sum", "min", "max", "buckets"))
 
     def empty(self) -> Histogram:
         return Histogram()
@@ -171,8 +180,11 @@ class Rollup:
     """A table of cells.
 
     `source` is a SELECT whose rows have a column `at` (when), the dimensions, and what the measures refer to; it holds
-    the placeholder `{within}` (the raw rows' span). The first measure counts the source's rows. `once`: the source is
-    worth reading once into memory, as its rows are expensive to make.
+    the placeholder `{within}` (the raw rows' span). The first measure counts the source's rows.
+
+    `subtotals`: sets of dimensions that have cells of their own, so that what asks for no more reads no more. The
+    table's column `level` tells them: 0 for cells of every dimension, then in this order; the dimensions that a level
+    leaves out are "". No row of a dimension is folded away in a level without it.
     """
 
     name: str
@@ -181,7 +193,24 @@ class Rollup:
     source: str
     dimensions: tuple[str, ...]
     measures: tuple[Measure, ...]
-    once: bool = False
+    subtotals: tuple[tuple[str, ...], ...] = ()
+
+    def dimensions_of(self, level: int) -> tuple[str, ...]:
+        """The dimensions that a level's cells are split by."""
+        return self.subtotals[level - 1] if level else self.dimensions
+
+    def level_for(self, wanted: Iterable[str]) -> int:
+        """The level with the fewest dimensions that has those wanted."""
+        needed = set(wanted)
+        if unknown := needed - set(self.dimensions):
+            raise ValueError(f"{self.name} is not split by {', '.join(sorted(unknown))}")
+        fitting = [level for level in range(len(self.subtotals) + 1) if needed <= set(self.dimensions_of(level))]
+        return min(fitting, key=lambda level: len(self.dimensions_of(level)))
+
+    def key_at(self, level: int, key: tuple[str, ...]) -> tuple[str, ...]:
+        """A cell's key, of every dimension, with those left out that a level does not have."""
+        kept = self.dimensions_of(level)
+        return tuple(value if name in kept else "" for name, value in zip(self.dimensions, key, strict=True))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -206,11 +235,12 @@ class Source:
 
 @dataclass(slots=True)
 class Cell:
-    """The measures of one bucket and one value of each dimension. `values`: by measure's name."""
+    """The measures of one bucket and one value of each dimension of its level. `values`: by measure's name."""
 
     at: dt.datetime
     key: tuple[str, ...]
     values: dict[str, Any] = field(default_factory=dict)
+    level: int = 0
 
 
 Key = Callable[[dt.datetime, tuple[str, ...]], Any]
@@ -234,6 +264,31 @@ def merge(rollup: Rollup, cells: Iterable[Cell], by: Key, names: Iterable[str] |
     return groups
 
 
+def together(
+    rollup: Rollup, cells: Iterable[Cell], level: int, by: Callable[[Cell], tuple[dt.datetime, tuple[str, ...]]]
+) -> list[Cell]:
+    """Cells merged into cells of a level: one for each value of `by(cell)`, its time and key."""
+    groups: dict[tuple[dt.datetime, tuple[str, ...]], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(by(cell), []).append(cell)
+    return [merged_cell(rollup.measures, at, key, level, parts) for (at, key), parts in groups.items()]
+
+
+def merged_cell(
+    measures: Sequence[Measure], at: dt.datetime, key: tuple[str, ...], level: int, parts: Sequence[Cell]
+) -> Cell:
+    """Cells as one. A single one's values are taken as they are."""
+    if len(parts) == 1:
+        return Cell(at, key, parts[0].values, level)
+    cell = Cell(at, key, level=level)
+    for measure in measures:
+        name, value, merged = measure.name, measure.empty(), measure.merged
+        for part in parts:
+            value = merged(value, part.values[name])
+        cell.values[name] = measure.stored(value)
+    return cell
+
+
 def join(rollup: Rollup, groups: Iterable[Mapping[str, Any]], names: Iterable[str] | None = None) -> dict[str, Any]:
     """Merged groups as one: what `merge` would have given for all their cells together."""
     measures = rollup.picked(names)
@@ -247,3 +302,13 @@ def join(rollup: Rollup, groups: Iterable[Mapping[str, Any]], names: Iterable[st
 
 def named(columns: Iterable[str]) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(column) for column in columns)
+
+
+@contextmanager
+def binary_cursor(using: str) -> Iterator[psycopg.Cursor[Any]]:
+    """A cursor that can take results as PostgreSQL keeps them: arrays and sets are read several times as fast. Django's
+    own binds parameters itself, and then results are text."""
+    connection = connections[using]
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        yield cursor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -14,7 +15,18 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from sigmasight.lib.rollups import histogram
-from sigmasight.lib.rollups.histogram import ERROR_BOUND, Histogram, bounds, edge, key_of, key_sql, value_of
+from sigmasight.lib.rollups.histogram import (
+    ERROR_BOUND,
+    Histogram,
+    bounds,
+    edge,
+    key_of,
+    key_sql,
+    pack,
+    pack_keys,
+    packed_count,
+    value_of,
+)
 
 LARGEST = 2**31 - 1
 SHARES = (0.0, 0.01, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -174,8 +186,9 @@ def test_merging_leaves_the_other_as_it_was(a: list[int], b: list[int]) -> None:
 
 def test_an_empty_one_changes_nothing_in_whatever_form_it_comes() -> None:
     found = Histogram.of([5])
-    found.merge(0, None, None, None, None, None)
-    found.merge(0, 0, None, None, [], [])
+    found.merge(0, None, None, None, None)
+    found.merge(0, 0, None, None, b"")
+    found.merge_arrays(0, None, None, None, None, None)
     found.merge_in(Histogram())
     assert same(found, Histogram.of([5]))
 
@@ -197,3 +210,46 @@ def test_bins_between_edges_are_exact(values: list[int], wanted: list[int]) -> N
 def test_an_edge_is_near_what_was_asked_for() -> None:
     for near in (10, 100, 250, 1_000, 5_000, 30_000, 120_000):
         assert abs(edge(near) - near) <= 0.011 * near
+
+
+# ---- as it is stored ----
+
+
+def test_few_values_are_packed_by_bucket_and_many_side_by_side() -> None:
+    few, many = Histogram.of([3, 40_000]), Histogram.of(range(100, 50_000))
+    assert (few.columns()[4] or b"")[:1] == b"s"
+    assert len(few.columns()[4] or b"") == 13
+    assert (many.columns()[4] or b"")[:1] == b"d"
+    assert pack({}) is None
+    assert pack({5: 0}) is None
+
+
+@given(st.lists(st.integers(0, 3_000), min_size=1, max_size=200))
+def test_what_the_database_sends_is_packed_like_what_was_counted_here(keys: list[int]) -> None:
+    sent = b"".join(key.to_bytes(2, "big") for key in keys)
+    assert pack_keys(sent) == pack(Counter(keys))
+    assert packed_count(pack_keys(sent)) == len(keys)
+    assert pack_keys(None) is None
+
+
+@given(st.dictionaries(st.integers(0, 2_300), st.integers(1, 2**40), max_size=30), VALUES)
+def test_more_values_than_32_bits_can_count_stay_exact(counts: dict[int, int], values: list[int]) -> None:
+    """Wide and narrow ones in either order, stored in between."""
+    large = Histogram()
+    large.merge(sum(counts.values()), 0, *((1, 10**15) if counts else (None, None)), pack(counts))
+    small = Histogram.of(values)
+    for first, second in ((large, small), (small, large)):
+        found = Histogram()
+        found.merge(*first.columns())
+        found.merge_in(second)
+        stored = Histogram()
+        stored.merge(*found.columns())
+        assert Counter(stored.counts) == Counter(counts) + Counter(small.counts)
+
+
+def test_counts_that_outgrow_32_bits_while_merging_do_not_spill_into_their_neighbours() -> None:
+    half = pack({7: 2**31, 8: 1})
+    found = Histogram()
+    for _ in range(4):
+        found.merge(2**31 + 1, 0, 7, 8, half)
+    assert found.counts == {7: 2**33, 8: 4}
