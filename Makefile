@@ -1,6 +1,6 @@
 # SigmaSight Admin. `make` alone explains itself.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-browser check fix bench shell lock clean
+.PHONY: help run test test-all test-browser check fix openapi bench shell lock clean
 
 # The first Python that is new enough and can make a virtual environment; failing that, one that is new enough.
 # (Debian's own comes without ensurepip; pyenv's shims exist for versions that are not there.)
@@ -59,12 +59,17 @@ check: ## Everything CI looks at besides the tests: style, types, layers, templa
 	look "Templates' format (djlint --check)" djlint --quiet --check templates; \
 	look "Templates' mistakes (djlint --lint)" djlint --quiet --lint templates; \
 	look "Migrations (none missing)" python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run; \
+	look "OpenAPI (docs/openapi.json)" python -W ignore::RuntimeWarning manage.py openapi --check; \
 	look "Deployment (manage.py check --deploy)" env DEBUG=false HTTPS=true python manage.py check --deploy --fail-level WARNING; \
 	if [ -n "$$failed" ]; then echo "make check: something is left to mend, see above" >&2; exit 1; fi
 
 fix: ## Format and mend what can be mended by machine
 	$(call setup,test)
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet . ; $(BIN)/djlint --quiet --reformat templates || true
+
+openapi: ## Write docs/openapi.json anew, after a change of the JSON API
+	$(call setup,test)
+	@exec $(BIN)/python manage.py openapi $(ARGS)
 
 bench: ## Measure (REQUESTS=1_000_000 EVENTS=2_000_000; ARGS="--help" for the rest)
 	$(call setup,test)

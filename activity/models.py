@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models.functions import Left
 
 from activity import funnel_models as funnel_models
+from activity.peoplesearch import pieces
 from activity.querysets import ConversationQuerySet, EventQuerySet, MessageQuerySet, UserQuerySet
 from activity.rollup_models import ActiveRollup as ActiveRollup
 from activity.rollup_models import EventRollup as EventRollup
@@ -50,6 +51,8 @@ class User(models.Model):
         indexes = [
             # The list of people, newest first, keyset-paged; sign-ups of a period.
             models.Index(fields=["-created_at", "id"], name="ix_users_created_at"),
+            # People by a piece of their name or address.
+            GinIndex(pieces(), name="ix_users_pieces"),
         ]
 
     def __str__(self) -> str:
@@ -109,6 +112,8 @@ class Conversation(models.Model):
             models.Index(fields=["-created_at", "-id"], name="ix_conversations_created_at"),
             # One person's conversations, newest first.
             models.Index(fields=["user_id", "-created_at"], name="ix_conversations_user"),
+            # Those that went on last, as the API lists them.
+            models.Index(fields=["updated_at", "id"], name="ix_conversations_updated_at"),
         ]
 
     def __str__(self) -> str:
@@ -201,6 +206,16 @@ class Event(PartitionedModel):
                 fields=["error_code", "created_at"],
                 name="ix_activity_error",
                 condition=models.Q(error_code__isnull=False),
+            ),
+            # Errors of whatever code, newest first: the explorer.
+            models.Index(
+                fields=["-created_at", "-id"], condition=models.Q(error_code__gt=""), name="ix_activity_failed"
+            ),
+            # How often people on a list met one of late. As `activity.journey.FAILED` has it.
+            models.Index(
+                fields=["user_id", "created_at"],
+                condition=models.Q(error_code__isnull=False) | models.Q(event_type__endswith="_error"),
+                name="ix_activity_user_failed",
             ),
         ]
 

@@ -7,9 +7,14 @@ from typing import Any
 
 from django.contrib.admin import display
 from django.db.models import Case, FloatField, Func, Model, Q, Value, When
+from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from activity.admin import APPLICATION, PERSON, of_person
+from ai_tuning import annotations as judgements
+from ai_tuning.annotation_models import AnnotationChange, AnnotationEvidence, AnnotationExport
+from ai_tuning.learning_admin import LEARNING_TABLES
 from ai_tuning.models import EMBEDDING_DIMENSIONS, Annotation, Document, Feedback, Memory
 from sigmasight.lib.rawadmin import RawTable, choices, is_set, recent_choices, show, time_window
 from sigmasight.lib.rawadmin.table import as_uuid
@@ -122,10 +127,79 @@ class AnnotationTable(RawTable):
     def search(self, term: str) -> Q:
         return super().search(term) if as_uuid(term) else Q(content__icontains=term)
 
+    # What is done here is in an annotation's history too.
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        before = judgements.snapshot(Annotation.objects.get(pk=obj.pk)) if change else None
+        super().save_model(request, obj, form, change)
+        obj.refresh_from_db()
+        action = AnnotationChange.Action.CHANGED if change else AnnotationChange.Action.CREATED
+        judgements.record(action, before, obj, request.user.pk, timezone.now())
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self._record_deletion(request, obj)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        for obj in queryset:
+            self._record_deletion(request, obj)
+        super().delete_queryset(request, queryset)
+
+    def _record_deletion(self, request: HttpRequest, obj: Any) -> None:
+        before = judgements.snapshot(obj)
+        judgements.record(AnnotationChange.Action.DELETED, before, obj, request.user.pk, timezone.now())
+
+
+class AnnotationChangeTable(RawTable):
+    about = "What was done to annotations, by whom. Kept for ever, also of those that were deleted."
+    columns = ("created_at", "action", "annotation_id", "admin_user_id", "message_id", "before", "after")
+    sortable = ("created_at",)
+    ordering = ["-created_at", "-id"]
+    list_filter = [time_window(), choices("action", AnnotationChange.Action.choices)]
+    searched = ("id", "annotation_id", "message_id", "admin_user_id")
+    search_help_text = "The id of a change, an annotation, a message or an admin."
+    pointers = {
+        "annotation_id": "ai_tuning.Annotation",
+        "message_id": ANSWER,
+        "admin_user_id": "admin_portal.AdminUser",
+    }
+    labelled = ("admin_user_id",)
+    tones = {"action": {"created": "good", "deleted": "bad"}}
+    addable = editable = deletable = False
+
+
+class AnnotationEvidenceTable(RawTable):
+    about = "What each annotation judged, as it was then. Kept for ever."
+    columns = ("created_at", "annotation_id", "message_id", "user_id", "digest")
+    sortable = ("created_at",)
+    ordering = ["-created_at", "-id"]
+    list_filter = [time_window()]
+    searched = ("id", "annotation_id", "message_id", "conversation_id", "user_id")
+    search_help_text = "The id of an evidence, an annotation, a message, a conversation or a person."
+    pointers = {"annotation_id": "ai_tuning.Annotation", "message_id": ANSWER, "user_id": PERSON}
+    addable = editable = deletable = False
+
+
+class AnnotationExportTable(RawTable):
+    about = "Annotations that were taken out of the house: by whom, when, which, and how many."
+    columns = ("created_at", "admin_user_id", "format", "filters", "reason", "records", "finished_at")
+    sortable = ("created_at",)
+    ordering = ["-created_at", "-id"]
+    list_filter = [time_window()]
+    searched = ("id", "admin_user_id")
+    search_help_text = "The id of an export or of an admin."
+    pointers = {"admin_user_id": "admin_portal.AdminUser"}
+    labelled = ("admin_user_id",)
+    addable = editable = deletable = False
+
 
 RAW_TABLES: Mapping[type[Model], type[RawTable]] = {
     Feedback: FeedbackTable,
     Memory: MemoryTable,
     Document: DocumentTable,
     Annotation: AnnotationTable,
+    AnnotationChange: AnnotationChangeTable,
+    AnnotationEvidence: AnnotationEvidenceTable,
+    AnnotationExport: AnnotationExportTable,
+    **LEARNING_TABLES,
 }

@@ -5,10 +5,21 @@ Links to gondola are UUIDs without a foreign key: the other end is in another da
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from pgvector.django import HnswIndex, VectorField
 
-from ai_tuning.querysets import AnnotationQuerySet, DocumentQuerySet, FeedbackQuerySet
+from ai_tuning import learning_models as learning_models
+from ai_tuning.annotation_models import AnnotationChange as AnnotationChange
+from ai_tuning.annotation_models import AnnotationEvidence as AnnotationEvidence
+from ai_tuning.annotation_models import AnnotationExport as AnnotationExport
+from ai_tuning.querysets import (
+    LEARNED_SOURCES,
+    AnnotationQuerySet,
+    DocumentQuerySet,
+    FeedbackQuerySet,
+    MemoryQuerySet,
+)
 from sigmasight.lib.dbfields import created_now, json_array, json_object, uuid_pk
 
 # text-embedding-3-small, which the application embeds with.
@@ -44,6 +55,14 @@ class Feedback(models.Model):
             models.Index(fields=["created_at"], name="ix_feedback_created_at"),
             # Thumbs of a period, by rating, newest first.
             models.Index(fields=["rating", "-created_at"], name="ix_feedback_rating"),
+            # Thumbs that came with a better text, counted and listed by rating, newest first. Few do.
+            models.Index(
+                fields=["rating", "-created_at"],
+                name="ix_feedback_edited",
+                condition=models.Q(edited_text__gt=""),
+            ),
+            # Thumbs of a period that came with a comment, counted.
+            models.Index(fields=["created_at"], name="ix_feedback_commented", condition=models.Q(comment__gt="")),
         ]
 
     def __str__(self) -> str:
@@ -67,6 +86,8 @@ class Memory(models.Model):
     tags = json_object()
     created_at = created_now()
 
+    objects = MemoryQuerySet.as_manager()
+
     class Meta:
         db_table = "ai_memories"
         verbose_name_plural = "memories"
@@ -83,6 +104,12 @@ class Memory(models.Model):
             models.Index(fields=["created_at"], name="ix_memory_created_at"),
             # Memories by scope, newest first.
             models.Index(fields=["scope", "-created_at"], name="ix_memory_scope"),
+            # What was learnt from feedback, newest first, keyset-paged.
+            models.Index(
+                fields=["scope", "-created_at", "-id"],
+                name="ix_memory_learned",
+                condition=models.Q(tags__source__in=LEARNED_SOURCES),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -111,6 +138,8 @@ class Document(models.Model):
         indexes = [
             # Documents by scope, newest first.
             models.Index(fields=["scope", "-updated_at"], name="ix_kb_document_scope"),
+            # All documents, newest first.
+            models.Index(fields=["updated_at", "id"], name="ix_kb_document_updated_at"),
             # Nearest neighbours by cosine distance.
             HnswIndex(
                 name="ix_kb_document_embedding",
@@ -180,6 +209,20 @@ class Annotation(models.Model):
             models.Index(fields=["status", "created_at"], name="ix_annotations_status"),
             # Annotations by type.
             models.Index(fields=["annotation_type", "created_at"], name="ix_annotations_type"),
+            # Annotations of a period, newest first; their counts by all three, from the index alone.
+            models.Index(
+                fields=["created_at", "id"],
+                include=["annotation_type", "severity", "status"],
+                name="ix_annotations_created_at",
+            ),
+            # Annotations with a tag.
+            GinIndex(fields=["tags"], name="ix_annotations_tags", opclasses=["jsonb_path_ops"]),
+            # How many of a period suggest an answer.
+            models.Index(
+                fields=["created_at"],
+                name="ix_annotations_suggesting",
+                condition=models.Q(suggested_response__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

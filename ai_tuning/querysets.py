@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
 from django.db import models
 
+from sigmasight.lib.pagination import Cursor
+
 if TYPE_CHECKING:
-    from ai_tuning.models import Annotation, Document, Feedback
+    from ai_tuning.learning_models import LearningRun
+    from ai_tuning.models import Annotation, Document, Feedback, Memory
 else:
-    Annotation = Document = Feedback = Any
+    Annotation = Document = Feedback = LearningRun = Memory = Any
+
+# What a memory's tags name as its source where it was learnt from feedback: here, or by the application itself.
+LEARNED_SOURCES = ("feedback_learning", "pattern_analysis")
+# So many rows are passed on by their ids.
+NAMED = 5_000
+Found = TypeVar("Found", bound=models.QuerySet[Any])
+
+
+def holding(rows: Found, text: str, *names: str) -> Found:
+    """Those that hold the text in one of these columns, in whatever case. That takes a reading of the whole table: so
+    where they are few, it is done here, once, and their count and their pages are then found by their ids."""
+    held = models.Q()
+    for name in names:
+        held |= models.Q(**{f"{name}__icontains": text})
+    found = rows.filter(held)
+    keys = list(found.order_by().values_list("pk", flat=True)[: NAMED + 1])
+    return rows.filter(pk__in=keys) if len(keys) <= NAMED else found
 
 
 class FeedbackQuerySet(models.QuerySet["Feedback"]):
@@ -25,10 +45,62 @@ class FeedbackQuerySet(models.QuerySet["Feedback"]):
     def for_messages(self, message_ids: Iterable[UUID]) -> Self:
         return self.filter(message_id__in=list(message_ids))
 
+    def edited(self) -> Self:
+        """Those that came with the text the person would have wanted."""
+        return self.filter(edited_text__gt="")
+
+    def commented(self) -> Self:
+        return self.filter(comment__gt="")
+
+    def newest_first(self) -> Self:
+        return self.order_by("-created_at", "-id")
+
+    def after(self, cursor: Cursor) -> Self:
+        """Those that come after the cursor's row in `newest_first`."""
+        older = models.Q(created_at__lt=cursor.at) | models.Q(created_at=cursor.at, id__lt=cursor.id)
+        return self.filter(older, created_at__lte=cursor.at)
+
+
+class MemoryQuerySet(models.QuerySet["Memory"]):
+    def learned(self) -> Self:
+        """Those that were learnt from feedback."""
+        return self.filter(tags__source__in=LEARNED_SOURCES)
+
+    def in_scope(self, scope: str) -> Self:
+        return self.filter(scope=scope)
+
+    def of_user(self, user_id: UUID) -> Self:
+        return self.filter(user_id=user_id)
+
+    def mentioning(self, text: str) -> Self:
+        """Those whose content holds the text, in whatever case."""
+        return holding(self, text, "content")
+
+    def newest_first(self) -> Self:
+        return self.order_by("-created_at", "-id")
+
+    def after(self, cursor: Cursor) -> Self:
+        """Those that come after the cursor's row in `newest_first`."""
+        older = models.Q(created_at__lt=cursor.at) | models.Q(created_at=cursor.at, id__lt=cursor.id)
+        return self.filter(older, created_at__lte=cursor.at)
+
+
+class LearningRunQuerySet(models.QuerySet["LearningRun"]):
+    def open(self) -> Self:
+        """The run that has not ended, if there is one."""
+        return self.filter(is_open=True)
+
+    def newest_first(self) -> Self:
+        return self.order_by("-started_at", "-id")
+
 
 class DocumentQuerySet(models.QuerySet["Document"]):
     def in_scope(self, scope: str) -> Self:
         return self.filter(scope=scope)
+
+    def mentioning(self, text: str) -> Self:
+        """Those whose title or content holds the text, in whatever case."""
+        return holding(self, text, "title", "content")
 
 
 class AnnotationQuerySet(models.QuerySet["Annotation"]):
@@ -37,3 +109,23 @@ class AnnotationQuerySet(models.QuerySet["Annotation"]):
 
     def for_messages(self, message_ids: Iterable[UUID]) -> Self:
         return self.filter(message_id__in=list(message_ids))
+
+    def created_in(self, start: dt.datetime, end: dt.datetime) -> Self:
+        return self.filter(created_at__gte=start, created_at__lt=end)
+
+    def suggesting(self) -> Self:
+        """Those that say what the answer should have been."""
+        return self.filter(suggested_response__isnull=False)
+
+    def oldest_first(self) -> Self:
+        return self.order_by("created_at", "id")
+
+    def later_than(self, cursor: Cursor) -> Self:
+        """Those that come after the cursor's row in `oldest_first`."""
+        newer = models.Q(created_at__gt=cursor.at) | models.Q(created_at=cursor.at, id__gt=cursor.id)
+        return self.filter(newer, created_at__gte=cursor.at)
+
+    def up_to(self, cursor: Cursor) -> Self:
+        """Those that come before the cursor's row in `oldest_first`, and the row itself."""
+        older = models.Q(created_at__lt=cursor.at) | models.Q(created_at=cursor.at, id__lte=cursor.id)
+        return self.filter(older, created_at__lte=cursor.at)

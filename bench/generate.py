@@ -143,6 +143,11 @@ def _conversation(number: str) -> str:
     return f"md5('bench conversation ' || ({number}))::uuid"
 
 
+def message(talk: str, turn: str) -> str:
+    """SQL for the id of a conversation's message: questions have even turns, answers odd ones."""
+    return f"md5('bench message ' || ({talk}) || ' ' || ({turn}))::uuid"
+
+
 def _when(share: str) -> str:
     """The moment of a day at which that share (0 to 1) of its traffic is over: quiet nights, busy afternoons."""
     return (
@@ -189,13 +194,15 @@ PORTFOLIOS = f"""
              WHERE {_LUCK.format(number="number")} < {_HAS_PORTFOLIO} AND at < %(until)s) AS made
      WHERE at < %(until)s
 """
+# A day's conversations: number and beginning.
+BEGUN = f"""
+    (SELECT n, {_when("(n - %(conversation_from)s) / %(conversations_a_day)s::float8")} AS at
+       FROM generate_series(%(conversation_from)s::bigint,
+                            %(conversation_from)s + %(conversations_a_day)s - 1) AS n) AS begun
+"""
 CONVERSATIONS = f"""
     INSERT INTO agent_conversations (id, user_id, created_at, updated_at)
-    SELECT {_conversation("n")}, {_user(_OWNER.format(number="n"))}, at, at
-      FROM (SELECT n, {_when("(n - %(conversation_from)s) / %(conversations_a_day)s::float8")} AS at
-              FROM generate_series(%(conversation_from)s::bigint,
-                                   %(conversation_from)s + %(conversations_a_day)s - 1) AS n) AS begun
-     WHERE at < %(until)s
+    SELECT {_conversation("n")}, {_user(_OWNER.format(number="n"))}, at, at FROM {BEGUN} WHERE at < %(until)s
 """
 
 # A person's way in, by its number that day: `share` says when, and is not tied to how far they come.
@@ -265,7 +272,7 @@ REQUESTS = f"""
     INSERT INTO ai_request_metrics (conversation_id, message_id, user_id, model, input_tokens, output_tokens,
         total_tokens, cached_tokens, first_token_ms, total_latency_ms, tool_calls_count, tool_calls, error_type,
         error_message, created_at)
-    SELECT {_conversation("talk")}, gen_random_uuid(), {_user(_OWNER.format(number="talk"))}, model, tokens_in,
+    SELECT {_conversation("talk")}, {message("talk", "2 * turn + 1")}, {_user(_OWNER.format(number="talk"))}, model, tokens_in,
            tokens_out, tokens_in + tokens_out,
            CASE WHEN luck < 0.6 THEN floor(tokens_in * 0.9 * luck)::int END,
            CASE WHEN error_type IS NULL THEN floor(latency * first_share * (0.5 + luck))::int END,
@@ -273,15 +280,15 @@ REQUESTS = f"""
            CASE WHEN used > 0 AND luck < 0.5 THEN ('{{"tools": [' || calls || ']}}')::jsonb
                 WHEN used > 0 THEN ('[' || calls || ']')::jsonb END,
            error_type, CASE WHEN error_type IS NOT NULL THEN 'The provider said no (' || error_type || ')' END, at
-      FROM (SELECT talk, at, random() AS luck, model, used, first_share,
+      FROM (SELECT talk, turn, at, random() AS luck, model, used, first_share,
                    exp(random_normal(log_mean, log_spread))::int AS latency,
                    CASE WHEN random() < 0.98 THEN exp(random_normal(7.6, 0.7))::int END AS tokens_in,
                    exp(random_normal(5.4, 0.8))::int AS tokens_out,
                    CASE WHEN random() < 0.03 THEN {_one_of(ERRORS, "random()")} END AS error_type,
                    CASE WHEN used > 0 THEN {_call(1)} || CASE WHEN used > 1 THEN ', ' || {_call(2)} ELSE '' END
                         || CASE WHEN used > 2 THEN ', ' || {_call(3)} ELSE '' END END AS calls
-              FROM (SELECT %(conversation_from)s + least(n / %(per)s, %(conversations_a_day)s - 1) AS talk, at,
-                           {_pick("which", MODELS)} AS model,
+              FROM (SELECT %(conversation_from)s + least(n / %(per)s, %(conversations_a_day)s - 1) AS talk,
+                           mod(n, %(per)s) AS turn, at, {_pick("which", MODELS)} AS model,
                            {_pick("which", MODELS, 2)} AS log_mean, {_pick("which", MODELS, 3)} AS log_spread,
                            {_pick("which", MODELS, 4)} AS first_share,
                            CASE WHEN tool_luck < 0.4 THEN 0 WHEN tool_luck < 0.72 THEN 1 WHEN tool_luck < 0.9 THEN 2

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from django.db.models import Model, Q
 
 from activity.admin import PERSON, CellTable, KeptTable, of_person
+from metrics.batch_admin import BATCH_TABLES
 from metrics.job_models import AggregatedDay, RetentionReceipt, UnsealedDay
 from metrics.models import AIRequest, BatchRun, DailyMetric
 from metrics.rollup_models import AIRequestRollup, AIToolRollup, ModelPrice
@@ -167,4 +168,5 @@ RAW_TABLES: Mapping[type[Model], type[RawTable]] = {
     AggregatedDay: AggregatedDayTable,
     UnsealedDay: UnsealedDayTable,
     RetentionReceipt: RetentionReceiptTable,
+    **BATCH_TABLES,
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from metrics.batcherrors import read_errors
 from metrics.models import BatchRun
 
 # Among phase durations the contract knows one that is a total, not a phase.
@@ -51,27 +52,31 @@ class LastBatch:
 
 def read_run(run: BatchRun) -> RunFigures:
     """A run as a page needs it, whatever shape its JSON has."""
-    phases = {
-        str(name): float(value)
-        for name, value in (run.phase_durations if isinstance(run.phase_durations, dict) else {}).items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST and name != TOTAL
-    }
+    phases = {name: seconds for name, seconds in durations(run).items() if name != TOTAL}
     seconds = (run.completed_at - run.started_at).total_seconds() if run.completed_at else None
     return RunFigures(run, seconds, phases, count_errors(run.error_summary))
 
 
+def durations(run: BatchRun) -> dict[str, float]:
+    """What the stored `phase_durations` say in seconds, TOTAL too; what can be no length of time is left out."""
+    return {
+        str(name): float(value)
+        for name, value in (run.phase_durations if isinstance(run.phase_durations, dict) else {}).items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST
+    }
+
+
+def length(run: BatchRun) -> float | None:
+    """Seconds from a run's start to its end; None while it goes, and where it ended before it began."""
+    if run.completed_at is None or run.completed_at < run.started_at:
+        return None
+    return (run.completed_at - run.started_at).total_seconds()
+
+
 def count_errors(summary: Any) -> int:
     """How many errors a stored `error_summary` tells of, in any of the contract's shapes; 0 for none."""
-    if not isinstance(summary, dict):
-        return len(summary) if isinstance(summary, list) else 0
-    if isinstance(summary.get("count"), int):
-        return int(summary["count"])
-    if summary.get("exception") is not None:  # "" too: many exceptions say nothing
-        return 1
-    errors = summary.get("errors")
-    if isinstance(errors, list | dict):
-        return len(errors)
-    return 1 if errors else 0
+    errors = read_errors(summary)
+    return errors.count if errors else 0
 
 
 def recent(limit: int = 8) -> list[RunFigures]:

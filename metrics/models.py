@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from metrics import batch_models as batch_models
 from metrics import job_models as job_models
 from metrics import rollup_models as rollup_models
 from metrics.querysets import AIRequestQuerySet, BatchRunQuerySet

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Count, Min
 
 from activity.models import QuarantinedRow
@@ -76,43 +77,58 @@ def coverage(days: int, now: dt.datetime | None = None) -> Coverage:
     )
 
 
-def daily_values(days: int, metric_type: str = "", now: dt.datetime | None = None) -> dict[dt.date, dict[str, float]]:
-    """The rows of `daily_metrics` of the last so many days before today and today: by date, `name` or `name:key`."""
+def daily_values(days: int, prefix: str = "", now: dt.datetime | None = None) -> dict[dt.date, dict[str, float]]:
+    """The rows of `daily_metrics` of the last so many days before today and today, newest day first: by date, `name` or
+    `name:key`. `prefix`: only names that begin so. One statement."""
     today = (now or dt.datetime.now(dt.UTC)).astimezone(dt.UTC).date()
-    rows = DailyMetric.objects.filter(date__gte=today - days * _DAY)
-    if metric_type:
-        rows = rows.filter(metric_type=metric_type)
     found: dict[dt.date, dict[str, float]] = {}
-    for row in rows.order_by("-date", "metric_type", "dimensions"):
-        key = row.dimensions.get("key") if isinstance(row.dimensions, dict) else None
-        found.setdefault(row.date, {})[f"{row.metric_type}:{key}" if key else row.metric_type] = float(row.metric_value)
+    with connection.cursor() as cursor:
+        # A row with dimensions of another kind than `{"key": …}` is told apart by all of them.
+        cursor.execute(
+            """
+            SELECT date, metric_type || CASE WHEN dimensions = '{}' THEN ''
+                                             ELSE ':' || COALESCE(dimensions ->> 'key', dimensions::text) END,
+                   metric_value::float8
+              FROM daily_metrics
+             WHERE date >= %s AND starts_with(metric_type, %s)
+             ORDER BY date DESC, 2
+            """,
+            [today - days * _DAY, prefix],
+        )
+        for date, name, value in cursor:
+            found.setdefault(date, {})[name] = value
     return found
+
+
+def rows_by_day(table: str, now: dt.datetime) -> dict[dt.date, int]:
+    """How many rows a raw table has of each UTC day that was not dropped, from cells: exact, whatever their number."""
+    rollup, measure = COUNTED[table]
+    undropped = RollupDay.objects.filter(source=table, dropped_at__isnull=True)
+    dates = sorted(undropped.values_list("date", flat=True))
+    if not dates:
+        return {}
+    low = dt.datetime.combine(dates[0], dt.time.min, dt.UTC)
+    high = dt.datetime.combine(max(dates[-1], now.date()) + _DAY, dt.time.min, dt.UTC)
+    groups = read(rollup, low, high, by=(), names=(measure,)).merged(lambda at, key: at.astimezone(dt.UTC).date())
+    known = set(dates)
+    counted = {day: int(group[measure]) for day, group in groups.items() if day in known or day >= now.date()}
+    return {day: rows for day, rows in counted.items() if rows}
 
 
 def keeping(now: dt.datetime | None = None) -> list[Keeping]:
     """How each raw table stands."""
     now = now or dt.datetime.now(dt.UTC)
-    kept_from = dt.datetime.combine(retention.cutoff(now), dt.time.min, dt.UTC)
+    kept_from = retention.cutoff(now)
     found = []
     for source in SOURCES:
-        rollup, measure = COUNTED[source.table]
-        undropped = RollupDay.objects.filter(source=source.table, dropped_at__isnull=True)
-        dates = sorted(undropped.values_list("date", flat=True))
-        by_day: dict[dt.date, int] = {}
-        if dates:
-            low = dt.datetime.combine(dates[0], dt.time.min, dt.UTC)
-            high = dt.datetime.combine(max(dates[-1], now.date()) + _DAY, dt.time.min, dt.UTC)
-            groups = read(rollup, low, high, names=(measure,)).merged(lambda at, key: at.astimezone(dt.UTC).date())
-            known = set(dates)
-            by_day = {day: group[measure] for day, group in groups.items() if day in known or day >= now.date()}
-        with_rows = [day for day, rows in by_day.items() if rows]
+        by_day = rows_by_day(source.table, now)
         parts = [part for part in partitions(source.table) if not part.is_gap]
         found.append(
             Keeping(
                 source.table,
-                min(with_rows, default=None),
+                min(by_day, default=None),
                 sum(by_day.values()),
-                sum(rows for day, rows in by_day.items() if day < kept_from.date()),
+                sum(rows for day, rows in by_day.items() if day < kept_from),
                 retention.size_of([part.name for part in parts]),
                 len(parts),
             )

@@ -131,6 +131,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django.contrib.staticfiles",
     "axes",
+    "corsheaders",
     "csp",
     "django_filters",
     "django_htmx",
@@ -139,6 +140,9 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "sigmasight.lib.requestid.RequestIdMiddleware",
+    "sigmasight.api.middleware.ApiErrorsMiddleware",
+    "sigmasight.api.middleware.ApiGZipMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -216,7 +220,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 # As the form and Django's signals name it. axes' default, `email`, finds nothing there and takes what was typed, raw.
 AXES_USERNAME_FORM_FIELD = "username"
-AXES_LOCKOUT_CALLABLE = "admin_portal.auth.locked_out"
+AXES_LOCKOUT_CALLABLE = "admin_portal.api.auth.locked_out"
 AXES_USERNAME_CALLABLE = "admin_portal.auth.address_typed"
 AXES_CLIENT_IP_CALLABLE = "sigmasight.lib.http.client_ip"
 AXES_RESET_ON_SUCCESS = True
@@ -250,6 +254,15 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for subdomains: they are other teams' to decide
     "security.W021",  # and so is preloading
 ]
+
+# --- The API's callers elsewhere ----------------------------------------------------------------------------
+
+# Origins (https://tools.example.com) whose pages may call the API, with a bearer token: cookies stay at home.
+CORS_ALLOWED_ORIGINS = env.list("API_CORS_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/api/" if CORS_ALLOWED_ORIGINS else r"(?!)"
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-match", "if-none-match", "x-request-id"]
+CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Request-ID"]
 
 # --- Static files, language, time ---------------------------------------------------------------------------
 
@@ -317,6 +330,24 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 
+# --- The calculation engine: it runs in SigmaSight's application, and jobs are handed to it -----------------------
+
+# The engine's tasks, by the name of the job: each is sent by its own name, which nobody here imports.
+BATCH_TASKS = {
+    "run": _optional("BATCH_TASK_RUN"),
+    "market-data": _optional("BATCH_TASK_MARKET_DATA"),
+    "correlations": _optional("BATCH_TASK_CORRELATIONS"),
+    "company-profiles": _optional("BATCH_TASK_COMPANY_PROFILES"),
+    "restore-sector-tags": _optional("BATCH_TASK_RESTORE_SECTOR_TAGS"),
+    "cleanup-incomplete": _optional("BATCH_TASK_CLEANUP_INCOMPLETE"),
+}
+BATCH_QUEUE = _optional("BATCH_QUEUE")
+BATCH_BROKER_URL = _broker(_optional("BATCH_BROKER_URL") or REDIS_URL)
+# What no worker of the engine took by then lapses, so that it does not start when nobody expects it any more.
+BATCH_START_SECONDS = env.int("BATCH_START_SECONDS", default=300)
+# A run that has said nothing for so long is not going any more.
+BATCH_STALE_HOURS = env.int("BATCH_STALE_HOURS", default=6)
+
 # --- The product's own --------------------------------------------------------------------------------------
 
 # Whole UTC days before today's: what is older goes, once it is sealed.
@@ -327,6 +358,28 @@ SESSION_RETENTION_DAYS = env.int("SESSION_RETENTION_DAYS", default=7)
 # Hourly figures are kept this long, daily ones for ever.
 ROLLUP_HOUR_DAYS = env.int("ROLLUP_HOUR_DAYS", default=100)
 PARTITION_DAYS_AHEAD = env.int("PARTITION_DAYS_AHEAD", default=14)
+
+# --- The language model of feedback learning: any OpenAI-compatible address; none: counting alone ------------------
+
+LLM_BASE_URL = _optional("LLM_BASE_URL")
+LLM_API_KEY = _optional("LLM_API_KEY")
+LLM_MODEL = _optional("LLM_MODEL")
+if bool(LLM_BASE_URL) != bool(LLM_MODEL):
+    raise ImproperlyConfigured("LLM_BASE_URL and LLM_MODEL belong together: set both, or neither.")
+if LLM_BASE_URL and not LLM_BASE_URL.startswith(("http://", "https://")):
+    raise ImproperlyConfigured("LLM_BASE_URL is no address: write it as https://api.openai.com/v1.")
+# Seconds that one attempt may take; attempts at a question; questions of one run.
+LLM_TIMEOUT = env.float("LLM_TIMEOUT", default=20.0)
+LLM_ATTEMPTS = env.int("LLM_ATTEMPTS", default=3)
+LLM_QUESTIONS_PER_RUN = env.int("LLM_QUESTIONS_PER_RUN", default=100)
+# Learning from feedback each night, besides whenever somebody asks for it. The application may do so itself.
+LEARNING_NIGHTLY = env.bool("LEARNING_NIGHTLY", default=False)
+if LEARNING_NIGHTLY:
+    CELERY_BEAT_SCHEDULE["learn-from-feedback"] = {
+        "task": "ai_tuning.tasks.learn_nightly",
+        "schedule": crontab(hour=2, minute=30),
+        "options": {"expires": 12 * 3600},
+    }
 
 # --- Logging: one JSON object a line on stdout, each with the request's id ------------------------------------
 

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from admin_portal import api
 from admin_portal.site import site
 from admin_portal.views import auth, health
 
@@ -17,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/account/sessions/end-others", auth.end_other_sessions, name="end-other-sessions"),
     path("admin/account/sessions/<uuid:session_id>/end", auth.end_session, name="end-session"),
     path("admin/db/", site.urls),
+    path("api/v1/", api.urls),
     path("admin/ai/tuning", include("ai_tuning.urls")),
     path("admin/ai", include("metrics.urls")),
     path("admin/system", include("metrics.system_urls")),

@@ -236,7 +236,7 @@ def test_what_the_database_sends_is_packed_like_what_was_counted_here(keys: list
 def test_more_values_than_32_bits_can_count_stay_exact(counts: dict[int, int], values: list[int]) -> None:
     """Wide and narrow ones in either order, stored in between."""
     large = Histogram()
-    large.merge(sum(counts.values()), 0, *((1, 10**15) if counts else (None, None)), pack(counts))
+    large.merge(sum(counts.values()), 0, 1, 10**15, pack(counts))
     small = Histogram.of(values)
     for first, second in ((large, small), (small, large)):
         found = Histogram()

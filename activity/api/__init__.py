@@ -1,0 +1,5 @@
+"""The JSON API of this app: onboarding."""
+
+from activity.api.onboarding import router
+
+__all__ = ["router"]

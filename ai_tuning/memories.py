@@ -1,0 +1,38 @@
+"""What the AI remembers, of whom: lists and figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Count
+
+from ai_tuning.models import Memory
+from ai_tuning.querysets import MemoryQuerySet
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryFigures:
+    """All memories, counted. `people`: how many the AI remembers something of. Every scope is there, zeros included."""
+
+    total: int
+    by_scope: dict[str, int]
+    people: int
+
+
+def narrowed(scope: str | None = None, user_id: UUID | None = None, search: str | None = None) -> MemoryQuerySet:
+    """The memories that are like this in everything that is given."""
+    found = Memory.objects.all()
+    if scope is not None:
+        found = found.in_scope(scope)
+    if user_id is not None:
+        found = found.of_user(user_id)
+    return found.mentioning(search) if search else found
+
+
+def figures() -> MemoryFigures:
+    """In two queries, which read indexes alone."""
+    by_scope = dict.fromkeys(Memory.Scope.values, 0)
+    by_scope |= dict(Memory.objects.values_list("scope").annotate(count=Count("pk")).order_by())
+    people = Memory.objects.aggregate(people=Count("user_id", distinct=True))["people"]
+    return MemoryFigures(sum(by_scope.values()), by_scope, people)
