@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import connections
 
 from activity.models import Conversation, Message
-from activity.querysets import ConversationQuerySet
+from activity.querysets import ConversationQuerySet, among
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,10 @@ def thread(conversation_id: UUID) -> tuple[Conversation, list[Message]] | None:
 
 def conversation_of(answer_ids: Iterable[UUID]) -> dict[UUID, UUID]:
     """The conversation of each answer, by the answer's id. Those that are gone, or are no answers, are left out."""
-    pairs = Message.objects.answers().filter(pk__in=list(answer_ids)).values_list("pk", "conversation_id")
+    pairs = Message.objects.answers().filter(pk__in=among(answer_ids)).values_list("pk", "conversation_id")
     return dict(pairs)
 
 
 def kept(conversation_ids: Iterable[UUID]) -> set[UUID]:
     """Which of these conversations there are: requests may outlive theirs, or never have had one."""
-    return set(Conversation.objects.filter(pk__in=set(conversation_ids)).values_list("pk", flat=True))
+    return set(Conversation.objects.filter(pk__in=among(set(conversation_ids))).values_list("pk", flat=True))

@@ -14,12 +14,13 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import Max, Min, OuterRef, Q, Subquery
+from django.db.models import Max, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Left
 
 from activity import conversations
 from activity.conversations import QUESTION_CHARACTERS
 from activity.models import Conversation, Event, Message, Portfolio, User
+from activity.querysets import among
 from sigmasight.lib.format import NBSP, count
 from sigmasight.lib.partitions import partitions
 from sigmasight.lib.timeline import LATEST, Entry, Found, Look, Milestone, Ref, Source
@@ -49,7 +50,8 @@ TITLES = {
     "auth.logout": "Signed out",
     "auth.token_refresh": "Session renewed",
 }
-FAILED = Q(error_code__isnull=False) | Q(event_type__endswith="_error")
+# "" is no error.
+FAILED = Q(error_code__gt="") | Q(event_type__endswith="_error")
 
 
 def _events(look: Look) -> Found:
@@ -88,7 +90,7 @@ def _event(event: Event, ref: Ref) -> Entry:
         title_of(event.event_type),
         ref,
         tuple(_told(event.event_data)) + (() if event.user_id else ("before signing in",)),
-        is_error=event.error_code is not None or event.event_type.endswith("_error"),
+        is_error=bool(event.error_code) or event.event_type.endswith("_error"),
         error_code=event.error_code,
         error_message=event.error_message,
         user_agent=event.user_agent,
@@ -142,7 +144,7 @@ def _before_signing_in(look: Look, low: dt.datetime) -> list[Event]:
             ) AS session
         ) AS claimed
          WHERE mine AND user_id IS NULL AND (created_at, id) < (%(at)s, %(id)s)
-           AND (NOT %(errors_only)s OR error_code IS NOT NULL OR event_type LIKE '%%\\_error')
+           AND (NOT %(errors_only)s OR error_code <> '' OR event_type LIKE '%%\\_error')
          ORDER BY created_at DESC, id DESC LIMIT %(limit)s
         """
     values = {
@@ -199,7 +201,7 @@ def _conversation(at: dt.datetime, pk: UUID, question: str | None, provider: str
 def threads_of(message_ids: Iterable[UUID]) -> dict[UUID, UUID]:
     """The conversation of each of these messages, by the message's id; those that are gone are left out."""
     wanted = set(message_ids)
-    return dict(Message.objects.filter(pk__in=wanted).values_list("pk", "conversation_id")) if wanted else {}
+    return dict(Message.objects.filter(pk__in=among(wanted)).values_list("pk", "conversation_id")) if wanted else {}
 
 
 def questions(answer_ids: Iterable[UUID]) -> dict[UUID, tuple[UUID, str]]:
@@ -208,7 +210,7 @@ def questions(answer_ids: Iterable[UUID]) -> dict[UUID, tuple[UUID, str]]:
         conversation_id=OuterRef("conversation_id"), created_at__lte=OuterRef("created_at")
     )
     words = before.order_by("-created_at", "-pk").values(words=Left("content", QUESTION_CHARACTERS))[:1]
-    rows = Message.objects.filter(pk__in=set(answer_ids)).annotate(question=Subquery(words))
+    rows = Message.objects.filter(pk__in=among(set(answer_ids))).annotate(question=Subquery(words))
     return {pk: (thread, words or "") for pk, thread, words in rows.values_list("pk", "conversation_id", "question")}
 
 
@@ -226,21 +228,26 @@ def answers(user_id: UUID, *, before: dt.datetime | None = None, slack: dt.timed
     conversations, and up to ANSWERS of them; and those of the `slack` after it, for clocks that differ."""
     order = "-created_at" if before else "created_at"
     until = before or LATEST
-    begun = Conversation.objects.filter(user_id=user_id, created_at__lte=until).order_by(order)[:CONVERSATIONS]
-    starts = dict(begun.values_list("pk", "created_at"))
+    begun = Conversation.objects.filter(user_id=user_id, created_at__lte=until).order_by(order)
+    starts = list(begun.values_list("pk", flat=True)[:CONVERSATIONS])
     if not starts:
         return Answers({}, None)
-    said = Message.objects.answers().filter(conversation_id__in=list(starts))
-    shown = said.filter(created_at__lte=until).order_by(order).values_list("pk", "conversation_id", "created_at")
-    rows = list(shown[:ANSWERS])
-    edges = [list(starts.values())[-1]] if len(starts) == CONVERSATIONS else []
-    edges += [rows[-1][2]] if len(rows) == ANSWERS else []
+    said = Message.objects.answers().filter(conversation_id__in=among(starts))
+    shown = said.filter(created_at__lte=until).order_by(order)
+    known = dict(shown.values_list("pk", "conversation_id")[:ANSWERS])
+    # The last one's time alone: reading a thousand takes longer than finding them.
+    edges = [*_nth(begun, CONVERSATIONS)] if len(starts) == CONVERSATIONS else []
+    edges += [*_nth(shown, ANSWERS)] if len(known) == ANSWERS else []
     edge = (max(edges) if before else min(edges)) if edges else None
-    known = {pk: thread for pk, thread, _ in rows}
     if until < LATEST - slack:
         soon = said.filter(created_at__gt=until, created_at__lte=until + slack).order_by("created_at")
         known |= dict(soon.values_list("pk", "conversation_id")[:ANSWERS])
     return Answers(known, edge)
+
+
+def _nth(rows: QuerySet[Any], number: int) -> Iterable[dt.datetime]:
+    """When the row of that number is of."""
+    return rows.values_list("created_at", flat=True)[number - 1 : number]
 
 
 def milestones(user_id: UUID, user: User | None) -> list[Milestone]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.db import models
+from django.db.models.expressions import RawSQL
 
 from sigmasight.lib.pagination import Cursor
 
@@ -15,6 +16,17 @@ if TYPE_CHECKING:
     from activity.models import Conversation, Event, Message, User
 else:
     Conversation = Event = Message = User = Any
+
+
+def among(ids: Iterable[UUID]) -> RawSQL:
+    """These ids, for an `__in`, as one parameter: hundreds take longer to be written one by one, and to be planned for
+    in every partition, than to be looked up."""
+    return RawSQL("SELECT unnest(%s::uuid[])", [as_array(ids)])
+
+
+def as_array(ids: Iterable[UUID]) -> str:
+    """Ids as PostgreSQL writes an array of them: as text, ten times as fast as the driver makes it of a list."""
+    return f"{{{','.join([each.hex for each in ids])}}}"
 
 
 class UserQuerySet(models.QuerySet["User"]):

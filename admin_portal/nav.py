@@ -24,13 +24,28 @@ class Item:
 GROUPS: tuple[tuple[str, tuple[Item, ...]], ...] = (
     ("", (Item("Overview", "overview", "home"),)),
     (
+        "People",
+        (
+            Item("People", "people", "users", ("person",)),
+            Item("Onboarding", "onboarding", "steps", ("onboarding-events",)),
+        ),
+    ),
+    (
         "AI",
         (
             Item("Metrics", "ai-metrics", "pulse"),
             Item("Tuning", "tuning", "tune", ("tuning-conversation",)),
         ),
     ),
-    ("Operations", (Item("Retention", "retention", "clock"), Item("Raw tables", "admin:index", "database"))),
+    (
+        "Operations",
+        (
+            Item("Batch runs", "batch", "batch", ("batch-run",)),
+            Item("Retention", "retention", "clock"),
+            Item("Raw tables", "admin:index", "database"),
+            Item("JSON API", "api:docs", "plug"),
+        ),
+    ),
 )
 
 

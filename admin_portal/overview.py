@@ -197,7 +197,7 @@ def _metro_cards(period: Period, metro: MetroWindow | None, now: dt.datetime) ->
 
 
 def _batch_card(last: LastBatch | None, now: dt.datetime) -> Card:
-    href = reverse("admin:metrics_batchrun_changelist")
+    href = reverse("batch")
     if last is None:
         return card("Last batch", None, note="none has ended yet", exactness="", href=href)
     run, extra = last.last.run, last.extra_seconds

@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from admin_portal.views import journey, overview
+from admin_portal.views import journey, overview, users
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
+    path("/users", users.people, name="people"),
     path("/users/<uuid:user_id>", journey.journey, name="person"),
 ]

@@ -14,6 +14,7 @@ from activity.journey import milestones as activity_milestones
 from activity.models import Portfolio, User
 from activity.peoplefacts import facts_of
 from activity.peoplelist import Onboarding
+from activity.querysets import among
 from admin_portal.journeys import MILESTONES
 from ai_tuning import feedback
 from ai_tuning.feedback import FeedbackFigures
@@ -87,7 +88,7 @@ def persons(users: Sequence[User], *, now: dt.datetime | None = None) -> list[Pe
 
 def _requests(ids: list[UUID], since: dt.datetime, now: dt.datetime) -> dict[UUID, tuple[int, dt.datetime]]:
     """Of each person who asked anything lately: how many requests failed, and when the last was."""
-    rows = AIRequest.objects.filter(user_id__in=ids, created_at__gte=since, created_at__lte=now)
+    rows = AIRequest.objects.filter(user_id__in=among(ids), created_at__gte=since, created_at__lte=now)
     failed = Count("pk", filter=Q(error_type__gt=""))
     counts = rows.values_list("user_id").annotate(failed=failed, last=Max("created_at"))
     return {user_id: (number, last) for user_id, number, last in counts}

@@ -92,7 +92,7 @@ def in_words(window: Window, last: LastBatch | None) -> tuple[str, list[Sentence
 
 def _batch(last: LastBatch) -> tuple[Sentence, bool]:
     run = last.last.run
-    href = reverse("admin:metrics_batchrun_change", args=[run.pk])
+    href = reverse("batch-run", args=[run.pk])
     if run.status != "completed":
         word = "failed" if run.status == "failed" else "went through only in part"
         return Sentence(f"The last batch {word}.", href, word), True

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connections
+from django.db.models.expressions import RawSQL
 
 from activity.models import Message
+from activity.querysets import among
 from ai_tuning.models import Feedback
 from sigmasight.lib.pagination import Cursor
 from sigmasight.lib.periods import Period
@@ -59,6 +61,16 @@ def rated_messages_since(start: dt.datetime, rating: str, limit: int) -> list[UU
     """Messages that got this rating since then, the newest thumb first, at most `limit`."""
     rated = Feedback.objects.filter(created_at__gte=start).rated(rating).order_by("-created_at")
     return list(rated.values_list("message_id", flat=True)[:limit])
+
+
+def rated_answers_of(user_id: UUID, rating: str) -> list[UUID]:
+    """Those of a person's answers that got this rating, whenever."""
+    found: list[UUID] = []
+    for portion in answers_of(user_id):
+        answers = RawSQL("SELECT unnest(%s::uuid[])", [portion])
+        rated = Feedback.objects.filter(message_id__in=answers).rated(rating)
+        found += rated.values_list("message_id", flat=True)
+    return found
 
 
 def voices(message_ids: Iterable[UUID]) -> dict[UUID, list[Feedback]]:
@@ -132,24 +144,35 @@ def figures_of(user_id: UUID, start: dt.datetime, end: dt.datetime) -> FeedbackF
     IDS at a time.
     """
     found = NO_FEEDBACK
-    messages = messages_of(user_id)
-    for first in range(0, len(messages), IDS):
+    for portion in answers_of(user_id):
         with connections["metro"].cursor() as cursor:
             cursor.execute(
                 """
                 SELECT count(*) FILTER (WHERE rating = 'up'), count(*) FILTER (WHERE rating = 'down'),
                        count(*) FILTER (WHERE edited_text > ''), count(*) FILTER (WHERE comment > '')
-                  FROM ai_feedback WHERE message_id = ANY(%s) AND created_at >= %s AND created_at < %s
+                  FROM ai_feedback WHERE message_id = ANY(%s::uuid[]) AND created_at >= %s AND created_at < %s
                 """,
-                [messages[first : first + IDS], start, end],
+                [portion, start, end],
             )
             found += FeedbackFigures(*cursor.fetchone())
     return found
 
 
-def messages_of(user_id: UUID) -> list[UUID]:
-    """The ids of every answer in a person's conversations: feedback is given to answers."""
-    return list(Message.objects.answers().filter(conversation__user_id=user_id).values_list("pk", flat=True))
+def answers_of(user_id: UUID) -> list[str]:
+    """The ids of every answer in a person's conversations, as arrays of up to IDS that go to metro as they come:
+    feedback is given to answers."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT array_agg(id)::text
+              FROM (SELECT m.id, (row_number() OVER () - 1) / %s AS portion
+                      FROM agent_conversations c JOIN agent_messages m ON m.conversation_id = c.id
+                     WHERE c.user_id = %s AND m.role = 'assistant') AS answers
+             GROUP BY portion
+            """,
+            [IDS, user_id],
+        )
+        return [portion for (portion,) in cursor.fetchall()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +192,7 @@ def with_messages(rows: Iterable[Feedback]) -> list[Judged]:
     of = {
         pk: (user, conversation, text)
         for pk, user, conversation, text in Message.objects.filter(
-            pk__in={row.message_id for row in given}
+            pk__in=among({row.message_id for row in given})
         ).values_list("pk", "conversation__user_id", "conversation_id", "content")
     }
     return [Judged(row, *of.get(row.message_id, (None, None, None))) for row in given]

@@ -11,10 +11,10 @@ import datetime as dt
 from uuid import UUID
 
 from django.db.models import Min
-from django.db.models.expressions import RawSQL
 
 from activity import journey
 from activity.journey import Answers
+from activity.querysets import among
 from ai_tuning.models import Annotation, Feedback
 from sigmasight.lib.away import reaching
 from sigmasight.lib.timeline import Entry, Found, Look, Milestone, Ref, Source
@@ -44,17 +44,12 @@ def _floor(known: Answers, look: Look) -> dt.datetime | None:
     return min(known.edge, look.at - dt.timedelta(microseconds=1)) if known.edge else None
 
 
-def _array(known: Answers) -> RawSQL:
-    """The answers as one parameter: as a thousand, they take longer to be written down than to be looked up."""
-    return RawSQL("SELECT unnest(%s::uuid[])", [list(known.conversation_of)])
-
-
 def _feedback(look: Look) -> Found:
     known = _answers(look)
     rows: list[Feedback] = []
     if known.conversation_of:
         with reaching("metro") as metro:
-            rows = list(look.page(Feedback.objects.filter(message_id__in=_array(known))))
+            rows = list(look.page(Feedback.objects.filter(message_id__in=among(known.conversation_of))))
         if metro.away:
             return Found([], missing="metro")
     entries = []
@@ -73,7 +68,7 @@ def _annotations(look: Look) -> Found:
     rows: list[Annotation] = []
     if known.conversation_of:
         with reaching("metro") as metro:
-            rows = list(look.page(Annotation.objects.filter(message_id__in=_array(known))))
+            rows = list(look.page(Annotation.objects.filter(message_id__in=among(known.conversation_of))))
         if metro.away:
             return Found([], missing="metro")
     entries = []
@@ -97,7 +92,7 @@ def first_thumbs_up(user_id: UUID) -> tuple[Milestone, str]:
     at = None
     if known.conversation_of:
         with reaching("metro") as metro:
-            rated = Feedback.objects.filter(message_id__in=_array(known)).rated(Feedback.Rating.UP)
+            rated = Feedback.objects.filter(message_id__in=among(known.conversation_of)).rated(Feedback.Rating.UP)
             at = rated.aggregate(at=Min("created_at"))["at"]
         if metro.away:
             return Milestone(name, label, None, "metro is away"), "metro"

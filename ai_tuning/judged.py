@@ -149,12 +149,14 @@ def evidence_of(message: Message) -> AnnotationEvidence | None:
             "started_at": state.run.started_at,
         },
     }
-    text = json.dumps(evidence, default=_plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    # A number that Python only takes for infinite is a text from here on: JSON has no word for it.
+    told = json.loads(json.dumps(evidence, default=_plain), parse_constant=str)
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return AnnotationEvidence(
         message_id=message.pk,
         conversation_id=about.conversation_id,
         user_id=about.user_id,
-        evidence=json.loads(text),
+        evidence=told,
         digest=hashlib.sha256(text.encode()).hexdigest(),
     )
 

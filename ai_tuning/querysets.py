@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import models
 
+from activity.querysets import among
 from sigmasight.lib.pagination import Cursor
 
 if TYPE_CHECKING:
@@ -26,13 +27,18 @@ Found = TypeVar("Found", bound=models.QuerySet[Any])
 
 def holding(rows: Found, text: str, *names: str) -> Found:
     """Those that hold the text in one of these columns, in whatever case. That takes a reading of the whole table: so
-    where they are few, it is done here, once, and their count and their pages are then found by their ids."""
+    where they are few, it is done here, once, and their count and their pages are then found by their ids; where they
+    are many, a page of them is soon found in the list's own order."""
     held = models.Q()
     for name in names:
         held |= models.Q(**{f"{name}__icontains": text})
     found = rows.filter(held)
     keys = list(found.order_by().values_list("pk", flat=True)[: NAMED + 1])
-    return rows.filter(pk__in=keys) if len(keys) <= NAMED else found
+    if len(keys) <= NAMED:
+        return rows.filter(pk__in=among(keys))
+    # PostgreSQL takes such a condition for a rare one, and would read and sort everything; of a CASE it expects half.
+    holds = models.Case(models.When(held, then=True), default=False, output_field=models.BooleanField())
+    return rows.alias(holds=holds).filter(holds=True)
 
 
 class FeedbackQuerySet(models.QuerySet["Feedback"]):
@@ -115,7 +121,7 @@ class AnnotationQuerySet(models.QuerySet["Annotation"]):
 
     def suggesting(self) -> Self:
         """Those that say what the answer should have been."""
-        return self.filter(suggested_response__isnull=False)
+        return self.filter(suggested_response__gt="")
 
     def oldest_first(self) -> Self:
         return self.order_by("created_at", "id")

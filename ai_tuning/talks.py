@@ -15,18 +15,23 @@ from psycopg.errors import QueryCanceled
 
 from activity import conversations, people, searchsql
 from activity.models import Conversation, Message, User
-from activity.querysets import ConversationQuerySet
+from activity.querysets import ConversationQuerySet, among
 from activity.search import READ_BYTES, TOO_MUCH
 from activity.searchsql import CANDIDATES, Scope
 from activity.searchwords import understand
 from ai_tuning.conversations import ConversationFilter, identifier_in, narrowed
 from ai_tuning.searching import SPOKEN
+from metrics import behind
+from metrics.models import AIRequest
 from sigmasight.lib.periods import between
 
 ONLY_NEWEST = (
     "More messages hold these words than are looked at: only conversations of the newest {:,} are listed. "
     "Add a word, or choose fewer days."
 )
+# So many of a model's requests are looked at for a total.
+MODEL_REQUESTS = 2_000
+ONLY_COUNTED = "The total is of the conversations with one of the {:,} newest requests to {}; all are listed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +47,13 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Talks:
-    """Which conversations the filters let through. `complete` False: there may be more than could be looked at.
+    """Which conversations the filters let through, and those of them that are counted: not all, where they are of a
+    model that very many requests went to. `complete` False: there may be more than could be looked at.
     `metro_away`: a rating was asked for, and metro does not answer, so nothing is known to pass. `notes`: what was
     left out of account, a sentence each."""
 
     found: ConversationQuerySet
+    counted: ConversationQuerySet
     complete: bool
     metro_away: bool
     notes: list[str] = field(default_factory=list)
@@ -64,9 +71,26 @@ def talks(start: dt.datetime, end: dt.datetime, only: ConversationFilter) -> Tal
             found = conversations.with_id(found, identifier)
         else:
             holding, complete = _holding(only.text, start, notes)
-            found = found.filter(pk__in=holding)
+            found = found.filter(pk__in=among(holding))
+    known = len(notes)
+    # By itself a model may let through a quarter of a million: these are listed, but not all counted.
+    is_alone = bool(only.model) and only == ConversationFilter(model=only.model)
+    of_model = _by_requests(found, only.model, start) if is_alone else None
+    if of_model is not None and of_model[1]:
+        return Talks(of_model[0], of_model[0], True, False, notes)
     found, metro_away = narrowed(found, between(start, end), only, notes)
-    return Talks(found, complete, metro_away, notes)
+    complete = complete and len(notes) == known
+    if of_model is None:
+        return Talks(found, found, complete, metro_away, notes)
+    notes.append(ONLY_COUNTED.format(MODEL_REQUESTS, only.model))
+    return Talks(found, of_model[0], False, metro_away, notes)
+
+
+def _by_requests(found: ConversationQuerySet, model: str, start: dt.datetime) -> tuple[ConversationQuerySet, bool]:
+    """Those with one of the newest requests to this model, and whether these are all of its requests."""
+    asked = AIRequest.objects.by_model(model).filter(created_at__gte=start - behind.CLOCK_SLACK)
+    of = list(asked.order_by("-created_at").values_list("conversation_id", flat=True)[: MODEL_REQUESTS + 1])
+    return found.filter(pk__in=among(set(of))), len(of) <= MODEL_REQUESTS
 
 
 def described(shown: Sequence[Conversation]) -> list[Talk]:
@@ -74,7 +98,9 @@ def described(shown: Sequence[Conversation]) -> list[Talk]:
     ids = [each.pk for each in shown]
     who = people.people(each.user_id for each in shown)
     digests = conversations.digests(ids)
-    grouped = Message.objects.filter(conversation_id__in=ids).values("conversation_id").annotate(count=Count("pk"))
+    grouped = (
+        Message.objects.filter(conversation_id__in=among(ids)).values("conversation_id").annotate(count=Count("pk"))
+    )
     counted = {each["conversation_id"]: each["count"] for each in grouped.order_by()}
     return [
         Talk(

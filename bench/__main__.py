@@ -23,12 +23,12 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 
-from bench import browser, databases, generate, loading, measure, table, upkeep
+from bench import api, browser, databases, generate, loading, measure, table, upkeep
 from bench.measure import Figure
 from bench.upkeep import Measured
 
 SEARCH_MS = 100.0
-SECTIONS = ("queries", "memory", "late", "keepup", "drop", "rollup", "search", "loading")
+SECTIONS = ("queries", "api", "memory", "late", "keepup", "drop", "rollup", "search", "loading")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -97,6 +97,7 @@ def run(
         if "queries" in asked:
             figures += measure.queries(size.until, full, tenth, say)
         sections |= {
+            "api": lambda: _api(full, size, say),
             "memory": lambda: upkeep.memory(full, size.until, cookie),
             "late": lambda: upkeep.late_rows(full),
             "keepup": lambda: upkeep.keeping_up(full, options.rate, options.seconds),
@@ -138,6 +139,12 @@ def _filled(
     measured += upkeep.filling(pair, size.until, rows)
     measured += upkeep.renamed(upkeep.sizes(pair), f", {name}")
     return pair
+
+
+def _api(pair: databases.Pair, size: generate.Size, say: Callable[[str], None]) -> Iterable[Measured]:
+    say("api: messages, batch runs, feedback, annotations, memories, documents")
+    api.fill(pair, size)
+    return api.figures(say)
 
 
 def _search(pair: databases.Pair, messages: int) -> list[Measured]:

@@ -272,8 +272,8 @@ REQUESTS = f"""
     INSERT INTO ai_request_metrics (conversation_id, message_id, user_id, model, input_tokens, output_tokens,
         total_tokens, cached_tokens, first_token_ms, total_latency_ms, tool_calls_count, tool_calls, error_type,
         error_message, created_at)
-    SELECT {_conversation("talk")}, {message("talk", "2 * turn + 1")}, {_user(_OWNER.format(number="talk"))}, model, tokens_in,
-           tokens_out, tokens_in + tokens_out,
+    SELECT {_conversation("talk")}, {message("talk", "2 * turn + 1")}, {_user(_OWNER.format(number="talk"))}, model,
+           tokens_in, tokens_out, tokens_in + tokens_out,
            CASE WHEN luck < 0.6 THEN floor(tokens_in * 0.9 * luck)::int END,
            CASE WHEN error_type IS NULL THEN floor(latency * first_share * (0.5 + luck))::int END,
            CASE WHEN error_type IS NULL OR luck < 0.5 THEN latency END, used,

@@ -18,6 +18,10 @@ FEEDBACK_PER_CONVERSATION = 0.8
 ANNOTATIONS_PER_REQUEST, MEMORIES_PER_REQUEST, DOCUMENTS_PER_REQUEST = 0.1, 0.1, 0.01
 # Of the documents, those that somebody has embedded.
 EMBEDDED = 0.1
+TABLES = (
+    "ai_feedback", "ai_admin_annotations", "ai_annotation_evidence", "ai_annotation_history", "ai_memories",
+    "ai_kb_documents", "ai_learning_runs",
+)  # fmt: skip
 
 FEEDBACK = f"""
     INSERT INTO ai_feedback (message_id, rating, edited_text, comment, created_at)
@@ -72,8 +76,8 @@ DOCUMENTS = """
            'How figure ' || n || ' is computed',
            repeat('The loading on market, size and value, from daily returns; the figure first. ', 8 + mod(n, 20)::int),
            '{"kind": "definition", "version": 1}',
-           CASE WHEN random() < %(embedded)s THEN (SELECT array_agg(random() + n * 0)::vector
-                                                     FROM generate_series(1, 1536)) END, at, at
+           CASE WHEN random() < %(embedded)s
+                THEN ARRAY(SELECT random() + n * 0 FROM generate_series(1, 1536))::vector END, at, at
       FROM (SELECT n, %(until)s::timestamptz - interval '1 year' * random() AS at
               FROM generate_series(1::bigint, %(documents)s) AS n) AS written
 """

@@ -92,7 +92,7 @@ _BY_VALUE = f"""
 _PERCENTILES = f"""
     SELECT {{by}}, percentile_cont(0.5) WITHIN GROUP (ORDER BY total_latency_ms) FILTER (WHERE {_OK}),
            percentile_cont(0.95) WITHIN GROUP (ORDER BY total_latency_ms) FILTER (WHERE {_OK})
-      FROM ai_request_metrics WHERE {_IN} GROUP BY 1
+      FROM ai_request_metrics WHERE {_IN} GROUP BY 1 HAVING count(total_latency_ms) FILTER (WHERE {_OK}) > 0
 """
 _CALLS = """jsonb_array_elements(
     CASE WHEN jsonb_typeof(tool_calls) = 'array' THEN tool_calls ELSE tool_calls -> 'tools' END)"""

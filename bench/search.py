@@ -36,7 +36,7 @@ def search_results(messages: int) -> Iterator[SearchFigure]:
     """Loads so many messages into gondola, builds their index as on a database in use, and searches. Needs Django set
     up on migrated databases; what is in them stays."""
     now = dt.datetime.now(dt.UTC)
-    with _unindexed():
+    with unindexed():
         load(messages, now)
         yield _index_built(messages)
     yield from search_figures(messages, now)
@@ -88,7 +88,7 @@ def search_figures(messages: int, now: dt.datetime, repeats: int = REPEATS) -> I
 
 
 @contextmanager
-def _unindexed() -> Iterator[None]:
+def unindexed() -> Iterator[None]:
     """Without the search index; whatever happens within, it is there afterwards."""
     from activity.searchindex import NAME, ensure_search_index
 

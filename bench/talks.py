@@ -27,6 +27,7 @@ PHASES = (
     ("phase_6_stress_tests", 150.0),
 )  # fmt: skip
 KEYS = 5  # values of each key that a daily figure is told apart by
+TABLES = ("agent_messages", "batch_run_history", "daily_metrics", "aggregated_days")
 
 MESSAGES = f"""
     INSERT INTO agent_messages (id, conversation_id, role, content, tool_calls, first_token_ms, latency_ms,
@@ -41,6 +42,13 @@ MESSAGES = f"""
                       AND role = CASE mod(turn, 2) WHEN 0 THEN 'user' ELSE 'assistant' END
      WHERE at < %(until)s
 """
+
+
+def everything(connection: psycopg.Connection[Any], size: Size) -> None:
+    """Fills a gondola that has `generate.people`."""
+    messages(connection, size)
+    batch_runs(connection, size.until)
+    daily_metrics(connection, size.until)
 
 
 def messages(connection: psycopg.Connection[Any], size: Size) -> None:

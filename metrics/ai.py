@@ -83,7 +83,7 @@ class Look:
     def _read(self, by: Sequence[str], names: Sequence[str], given: Sequence[str] = ()) -> Reading:
         rollup = TOOLS if self.only.tool else REQUESTS
         known = {measure.name for measure in rollup.measures}
-        return _read(rollup, self._asked, self._asked.bucket, self.only, by, [n for n in names if n in known], given)
+        return cells(rollup, self._asked, self._asked.bucket, self.only, by, [n for n in names if n in known], given)
 
     def summary(self) -> Summary:
         every = self.reading.total()
@@ -204,7 +204,7 @@ class Look:
         """The tools that were called, the most used first."""
         requests = self.reading.total()["requests"]
         names = ("calls", "failed_calls", "requests", "failed", "took")
-        groups = _read(TOOLS, self._asked, "day", self.only, ("tool",), names).merged(lambda at, key: key[1])
+        groups = cells(TOOLS, self._asked, "day", self.only, ("tool",), names).merged(lambda at, key: key[1])
         found = []
         for tool, every in groups.items():
             p50, p95 = every["took"].percentiles((0.5, 0.95))
@@ -224,7 +224,7 @@ class Look:
         return sorted(found, key=lambda each: (-each.calls, each.name))
 
 
-def _read(
+def cells(
     rollup: Rollup,
     period: Period,
     bucket: Bucket,
@@ -233,6 +233,7 @@ def _read(
     names: Sequence[str],
     given: Sequence[str] = (),
 ) -> Reading:
+    """The requests that a filter lets through, as cells split by these dimensions: one person's come from raw rows."""
     where = {"model": only.model, "error_type": only.error, "tool": only.tool}
     where = {name: value for name, value in where.items() if value and name in rollup.dimensions}
     if only.user_id is None:

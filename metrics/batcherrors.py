@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 
@@ -48,6 +49,8 @@ def said(value: Any) -> str:
 
 
 def _number(value: Any) -> int | None:
+    if isinstance(value, float) and not isfinite(value):  # PostgreSQL's numbers go further than Python's
+        return None
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from metrics.batch import length, read_run
@@ -14,6 +15,7 @@ from sigmasight.lib.linefiles import LineError
 from sigmasight.lib.values import as_moment
 
 LEVEL_CHARACTERS = 20
+LINES_A_PIECE = 500
 # Other words for the same.
 _LEVELS = {"warn": "warning", "err": "error", "": "info"}
 _RULE = "=" * 72
@@ -30,8 +32,13 @@ class LogEntry:
 
 def read_log(stored: Any, level: str = "") -> list[LogEntry]:
     """A log's entries in the order they stand in, whatever shape it has; `level`: only those of that level."""
-    entries = [read_entry(each) for each in _entries(stored)]
-    return [each for each in entries if not level or each.level == _level(level)]
+    return [read_entry(each) for each in entries_of(stored, level)]
+
+
+def entries_of(stored: Any, level: str = "") -> list[Any]:
+    """The same, each as it is stored: for those who count them, or `read_entry` few of them."""
+    entries = list(_entries(stored))
+    return [each for each in entries if _level_of(each) == _level(level)] if level else entries
 
 
 def _entries(stored: Any) -> Iterator[Any]:
@@ -58,12 +65,20 @@ def read_entry(stored: Any) -> LogEntry:
     return LogEntry(
         _moment(_first(stored, "timestamp", "time", "at")),
         said(stored if message is None else message),
-        _level(_first(stored, "level", "severity")),
+        _level_of(stored),
     )
 
 
+def _level_of(stored: Any) -> str:
+    return _level(_first(stored, "level", "severity")) if isinstance(stored, dict) else "info"
+
+
 def _first(stored: dict[str, Any], *names: str) -> Any:
-    return next((stored[name] for name in names if stored.get(name) is not None), None)
+    for name in names:
+        value = stored.get(name)
+        if value is not None:
+            return value
+    return None
 
 
 def _moment(value: Any) -> dt.datetime | None:
@@ -81,7 +96,14 @@ def _level(value: Any) -> str:
 
 
 def as_text(run: BatchRun, entries: list[LogEntry]) -> Iterator[str]:
-    """A run's log as a file for people, line by line: what the run was, then a line an entry."""
+    """A run's log as a file for people: what the run was, then a line an entry. In pieces of many lines, as each piece
+    is compressed and sent by itself."""
+    lines = _lines(run, entries)
+    while piece := "".join(islice(lines, LINES_A_PIECE)):
+        yield piece
+
+
+def _lines(run: BatchRun, entries: list[LogEntry]) -> Iterator[str]:
     seconds, errors = length(run), read_run(run).errors
     yield f"Batch run     {run.batch_run_id}\n"
     yield f"Triggered by  {run.triggered_by}\n"

@@ -7,17 +7,13 @@ are its total where that was given, else what was counted of it. A mean is None 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from psycopg import sql
-
+from metrics.ai import EVERYTHING, cells
 from metrics.figures import AIFilter
 from metrics.rollups import REQUESTS
 from sigmasight.lib.periods import Period, floor
-from sigmasight.lib.rollups.read import Reading, read, read_raw
 
-EVERYTHING = AIFilter()
 _TOKENS = ("requests", "input_tokens", "input_counted", "output_tokens", "output_counted", "tokens")
 _MODELS = ("requests", "failed", "tokens", "tokens_counted", "latency")
 
@@ -75,7 +71,7 @@ class ModelsUsed:
 
 def tokens(period: Period, only: AIFilter = EVERYTHING) -> TokenUse:
     """Tokens by UTC day."""
-    reading = _read(period, only, (), _TOKENS)
+    reading = cells(REQUESTS, period, "day", only, (), _TOKENS)
     groups = reading.merged(lambda at, key: floor(at, "day"), _TOKENS)
     nothing = reading.joined((), _TOKENS)
     told = reading.provenance
@@ -100,7 +96,7 @@ def tokens(period: Period, only: AIFilter = EVERYTHING) -> TokenUse:
 
 def models(period: Period, only: AIFilter = EVERYTHING) -> ModelsUsed:
     """The models side by side."""
-    reading = _read(period, only, ("model",), _MODELS)
+    reading = cells(REQUESTS, period, "day", only, ("model",), _MODELS)
     groups = reading.merged(lambda at, key: key[0], _MODELS)
     total = sum(group["requests"] for group in groups.values())
     found = [
@@ -120,19 +116,3 @@ def models(period: Period, only: AIFilter = EVERYTHING) -> ModelsUsed:
 
 def _mean(total: int, counted: int) -> float | None:
     return total / counted if counted else None
-
-
-def _read(period: Period, only: AIFilter, by: Sequence[str], names: Sequence[str]) -> Reading:
-    where = {name: value for name, value in (("model", only.model), ("error_type", only.error)) if value}
-    if only.user_id is None:
-        return read(REQUESTS, period.start, period.end, by=by, names=names, where=where)
-    return read_raw(
-        REQUESTS,
-        period.start,
-        period.end,
-        by=by,
-        names=names,
-        where=where,
-        also=sql.SQL("user_id = %(user_id)s"),
-        params={"user_id": only.user_id},
-    )

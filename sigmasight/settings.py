@@ -262,7 +262,7 @@ CORS_ALLOWED_ORIGINS = env.list("API_CORS_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/api/" if CORS_ALLOWED_ORIGINS else r"(?!)"
 CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-match", "if-none-match", "x-request-id"]
-CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Request-ID"]
+CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Next-Cursor", "X-Request-ID", "X-Total-Records"]
 
 # --- Static files, language, time ---------------------------------------------------------------------------
 
@@ -345,6 +345,8 @@ BATCH_QUEUE = _optional("BATCH_QUEUE")
 BATCH_BROKER_URL = _broker(_optional("BATCH_BROKER_URL") or REDIS_URL)
 # What no worker of the engine took by then lapses, so that it does not start when nobody expects it any more.
 BATCH_START_SECONDS = env.int("BATCH_START_SECONDS", default=300)
+if BATCH_START_SECONDS < 1:
+    raise ImproperlyConfigured("BATCH_START_SECONDS is how long a job waits for a worker: one second or more.")
 # A run that has said nothing for so long is not going any more.
 BATCH_STALE_HOURS = env.int("BATCH_STALE_HOURS", default=6)
 

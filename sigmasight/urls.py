@@ -22,6 +22,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/ai/tuning", include("ai_tuning.urls")),
     path("admin/ai", include("metrics.urls")),
     path("admin/system", include("metrics.system_urls")),
+    path("admin/batch", include("metrics.batch_urls")),
+    path("admin/onboarding", include("activity.urls")),
     path("admin", include("admin_portal.urls")),
 ]
 

@@ -42,6 +42,14 @@ def _quick_passwords(settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["tests.hashers.QuickArgon2Hasher"]
 
 
+@pytest.fixture(autouse=True)
+def _fresh_content_types() -> None:
+    """Those of metro's tables are made when first asked for, and rolled back with the test that asked."""
+    from django.contrib.contenttypes.models import ContentType
+
+    ContentType.objects.clear_cache()
+
+
 @pytest.fixture
 def admin(db: None) -> Any:
     """An admin: looks at everything, changes no raw row."""

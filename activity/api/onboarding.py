@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from math import isfinite
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -237,17 +236,7 @@ def _object(data: Any) -> dict[str, Any]:
     """An event's data, which is an object as a rule; anything else under the name `value`."""
     if data is None:
         return {}
-    told = _finite(data)
-    return told if isinstance(told, dict) else {"value": told}
-
-
-def _finite(value: Any) -> Any:
-    """PostgreSQL keeps numbers that Python only takes for infinite, which JSON has no word for: as text."""
-    if isinstance(value, float) and not isfinite(value):
-        return "a number too large to show" if value > 0 else "a negative number too large to show"
-    if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list) else value
+    return data if isinstance(data, dict) else {"value": data}
 
 
 def _percent(share: float | None) -> float | None:

@@ -31,10 +31,11 @@ from ai_tuning.learning.model import configured
 from ai_tuning.learning_models import LearningRun
 from sigmasight.api.access import admin_of
 from sigmasight.api.conditional import conditional
-from sigmasight.api.errors import Conflict, Invalid, NotFound, Unavailable
+from sigmasight.api.errors import Conflict, NotFound, Unavailable
 from sigmasight.api.paging import cursor_of, either, read_cursor
 from sigmasight.api.params import Cursor, DaysYear, Limit, Offset
 from sigmasight.api.schemas import ErrorOut, MessageOut, answers
+from sigmasight.api.wire import no_body
 from sigmasight.lib import pagination
 
 router = Router(tags=["Feedback"])
@@ -198,6 +199,7 @@ def analyze_user(
     Where a language model is set, it is asked about edits and comments (once: a few seconds at most); where it can't be
     heard, what counting finds is here all the same, and `note` says what was left out.
     """
+    no_body(request)
     if not person.is_known(user_id):
         raise NotFound("Nobody has this id.")
     now = timezone.now()
@@ -256,7 +258,7 @@ def reprocess(
 def _run(
     request: HttpRequest, days: int, min_confidence: float, create_rules: bool, job_type: LearningRun.Kind
 ) -> Status[LearningRunOut]:
-    _no_body(request)
+    no_body(request)
     try:
         run = runs.start(
             days=days,
@@ -336,14 +338,6 @@ def take_back(request: HttpRequest, memory_id: UUID) -> MessageOut:
     if not rules.take_back(memory_id, admin_of(request).pk, timezone.now()):
         raise NotFound("Nothing that was learnt from feedback has this id.")
     return MessageOut(message="Taken back: the AI forgets it, and learning does not write it again.")
-
-
-def _no_body(request: HttpRequest) -> None:
-    """Existing clients send `{}`. What is asked for there would be lost: it belongs into the query."""
-    length = int(request.META.get("CONTENT_LENGTH") or 0)
-    is_json = request.content_type == "application/json"
-    if is_json and (length > 100 or request.body.strip() not in (b"", b"{}", b"null")):
-        raise Invalid(("body",), "Say what you want in the query, for example ?days=7: there is no body.")
 
 
 def _after(name: str, offset: int, cursor: str | None) -> pagination.Cursor | None:

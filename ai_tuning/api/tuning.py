@@ -97,7 +97,7 @@ def list_conversations(
     matching = talks.talks(*last(days), only)
     rows, next_cursor = page_of(matching.found, f"conversations by {sort}", CONVERSATIONS[sort], limit, offset, cursor)
     return ConversationsOut(
-        total=matching.found.order_by().count(),
+        total=matching.counted.order_by().count(),
         limit=limit,
         offset=offset,
         next_cursor=next_cursor,

@@ -162,7 +162,8 @@ class ConversationsOut(PageOut):
     period_days: int = Field(examples=[30])
     conversations: list[ConversationOut]
     total_is_exact: bool = Field(
-        description="False where a search found more messages than it looked at: then there may be more than `total`."
+        description="False where more messages, thumbs or requests match than are looked at: there may be more than "
+        "`total` then, as `notes` says."
     )
     notes: list[str] = Field(description="What was left out of account, a sentence each.", examples=[[]])
     metro_away: bool = Field(description="A rating was asked for, but the database that has them does not answer.")

@@ -78,6 +78,10 @@ def execute(run_id: UUID) -> None:
     if run is None:
         return
     with jobs.running(LOCK, triggered_by=run.requested_by, steps=len(PHASES), now=run.started_at) as row:
+        # Since it was looked at, somebody may have ended it: what is over is not opened again.
+        if not LearningRun.objects.open().filter(pk=run.pk).update(status=LearningRun.Status.RUNNING):
+            row.log(f"{run.pk} is over already: nothing was done")
+            return
         run.status, run.batch_run_id = LearningRun.Status.RUNNING, row.id
         # A worker that takes over from one that was killed begins anew.
         run.feedback_read = run.users_processed = run.patterns_found = run.rules_created = 0

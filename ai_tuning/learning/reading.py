@@ -108,14 +108,14 @@ def voices(
 
 def voices_of(user_id: UUID, start: dt.datetime, end: dt.datetime, *, most: int = OF_ONE_PERSON) -> list[Voice]:
     """One person's feedback of [start, end), the newest first, at most `most` thumbs."""
-    ids = feedback.messages_of(user_id)
     rows: list[tuple[object, ...]] = []
-    for first in range(0, len(ids), feedback.IDS):
+    for portion in feedback.answers_of(user_id):
         with connections["metro"].cursor() as cursor:
             cursor.execute(
-                f"""{_FEEDBACK} WHERE message_id = ANY(%(ids)s) AND created_at >= %(start)s AND created_at < %(end)s
+                f"""{_FEEDBACK} WHERE message_id = ANY(%(ids)s::uuid[])
+                       AND created_at >= %(start)s AND created_at < %(end)s
                      ORDER BY created_at DESC, id DESC LIMIT %(most)s""",
-                {**_SIZES, "ids": ids[first : first + feedback.IDS], "start": start, "end": end, "most": most},
+                {**_SIZES, "ids": portion, "start": start, "end": end, "most": most},
             )
             rows += cursor.fetchall()
     rows.sort(key=lambda row: (row[5], row[0]), reverse=True)

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from ninja import Router
 from pydantic import AfterValidator, Field
 
+from activity.events import percentages
 from metrics import usage
 from metrics.ai import Look
 from metrics.api.ai_schemas import (
@@ -180,6 +181,7 @@ def errors(
     for each in look.errors(ALL):
         by_type.setdefault(each.error_type, []).append(each)
     counts = {name: sum(each.times for each in found) for name, found in by_type.items()}
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     total = sum(counts.values())
     every = (look if error_type is None else _look(days, model, None, user_id)).summary().requests
     return AIErrorsOut(
@@ -191,11 +193,11 @@ def errors(
             AIErrorOut(
                 error_type=name,
                 count=count,
-                percentage=_percent(count, total),
+                percentage=share,
                 sample_messages=_samples(by_type[name]),
                 last_at=max(each.last_at for each in by_type[name]),
             )
-            for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            for (name, count), share in zip(ranked, percentages([count for _, count in ranked]), strict=True)
         ],
     )
 

@@ -180,9 +180,9 @@ def logs(
     """What a run said while it went, oldest line first. Lines of any shape are read: one without a level is `info`, one
     without a time that can be read has none."""
     found = _found(batch_run_id, with_log=True).run
-    entries = batchlog.read_log(found.activity_log, level or "")
+    entries = batchlog.entries_of(found.activity_log, level or "")
     if format != "json":
-        return _as_file(found, entries)
+        return _as_file(found, [batchlog.read_entry(each) for each in entries])
     either(offset, cursor)
     after = read_cursor(_LOG, cursor, str, int)
     first = offset
@@ -204,7 +204,7 @@ def logs(
         limit=limit,
         offset=offset,
         next_cursor=cursor_of(_LOG, str(found.id), first + limit) if more else None,
-        activity_log=[out.BatchLogEntryOut.model_validate(each) for each in page],
+        activity_log=[out.BatchLogEntryOut.model_validate(batchlog.read_entry(each)) for each in page],
     )
 
 

@@ -19,6 +19,7 @@ from sigmasight.api.access import admin_of
 from sigmasight.api.errors import BadRequest, Conflict, NotFound, Unavailable
 from sigmasight.api.params import Day
 from sigmasight.api.schemas import answers
+from sigmasight.api.wire import no_body
 
 router = Router(tags=["Batch"])
 
@@ -243,6 +244,7 @@ def _hand_over(
     *,
     force: bool = False,
 ) -> BatchRequest:
+    no_body(request)
     keywords = {**arguments, "portfolio_id": str(portfolio.pk) if portfolio else None}
     try:
         return batchcontrol.hand_over(job, admin_of(request).email, keywords, force=force)

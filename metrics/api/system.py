@@ -19,6 +19,7 @@ from sigmasight.api.conditional import conditional
 from sigmasight.api.errors import Conflict, Invalid
 from sigmasight.api.params import Day, Days, Text
 from sigmasight.api.schemas import answers
+from sigmasight.api.wire import no_body
 
 router = Router(tags=["System"])
 # The same calls at /system/…
@@ -200,6 +201,7 @@ def aggregate(
     filled first that it would take longer than a request may.
     """
     admin = require_super_admin(request)
+    no_body(request)
     with _Waiting():
         result = manual.aggregate(admin.email, days, target_date)
     found = _aggregated(result.aggregated)
@@ -223,6 +225,7 @@ def run_batch(
     """What runs at 01:00 UTC, for these days: aggregates and seals them, then removes what is past its time; answers
     when that is done. Super admins only. 409 as with `aggregate`."""
     admin = require_super_admin(request)
+    no_body(request)
     with _Waiting():
         result = manual.run_batch(admin.email, aggregate_days, with_cleanup=run_cleanup)
     return out.RunBatchOut(

@@ -76,22 +76,10 @@ class Conflict(ApiError):
     status = 409
 
 
-class TooLarge(ApiError):
-    """413: more than is read at once."""
-
-    status = 413
-
-
 class Unsupported(ApiError):
     """415: a body of another kind than JSON."""
 
     status = 415
-
-
-class TooMany(ApiError):
-    """429: later."""
-
-    status = 429
 
 
 class Unavailable(ApiError):

@@ -52,6 +52,8 @@ class ApiErrorsMiddleware:
             detail = SAID.get(status, response.reason_phrase)
         response.content = json.dumps({"detail": detail}, ensure_ascii=False).encode()
         response["Content-Type"] = "application/json; charset=utf-8"
+        # The page in whose place this stands may have been compressed already.
+        response.headers.pop("Content-Encoding", None)
         response["Content-Length"] = str(len(response.content))
 
 

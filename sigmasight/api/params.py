@@ -45,9 +45,10 @@ Offset = Annotated[
         examples=[0],
     ),
 ]
+# One that holds a title of 500 characters, of whatever script, is 2,800 long; a request's first line may be 4,094.
 Cursor = Annotated[
     str,
-    Field(max_length=2000, description="The `next_cursor` of the page before, instead of `offset`.", examples=[""]),
+    Field(max_length=3000, description="The `next_cursor` of the page before, instead of `offset`.", examples=[""]),
 ]
 # A filter or search text of the query.
 Text = Annotated[str, Field(max_length=200, json_schema_extra=NO_NUL), Clean]

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -31,12 +30,6 @@ from tests.factories.ai_tuning import AnnotationFactory, DocumentFactory, Feedba
 from tests.factories.metrics import AIRequestFactory, BatchRunFactory
 
 pytestmark = pytest.mark.django_db(databases=["default", "metro"])
-
-
-@pytest.fixture(autouse=True)
-def _fresh_content_types() -> None:
-    """Those of metro's tables are made when first asked for, and rolled back with the test that asked."""
-    ContentType.objects.clear_cache()
 
 
 # ---- partitions ----

@@ -8,7 +8,6 @@ import uuid
 from typing import Any
 
 import pytest
-from django.contrib.contenttypes.models import ContentType
 from django.db import connections
 from django.urls import reverse
 from django.utils import timezone
@@ -26,12 +25,6 @@ from tests.factories.activity import (
 )
 
 pytestmark = pytest.mark.django_db(databases=["default", "metro"])
-
-
-@pytest.fixture(autouse=True)
-def _fresh_content_types() -> None:
-    """Those of metro's tables are made when first asked for, and rolled back with the test that asked."""
-    ContentType.objects.clear_cache()
 
 
 TABLES = [pytest.param(model, table, id=model._meta.label_lower) for model, table in site._registry.items()]

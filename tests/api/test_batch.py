@@ -71,7 +71,7 @@ def test_the_list_refuses_what_it_can_not_mean_and_says_what(api, query):
     assert answer.json()["detail"][0]["loc"]
 
 
-@pytest.mark.parametrize("name", ["nobody", str(uuid.uuid4()), "x" * 255, "ä '%s"])
+@pytest.mark.parametrize("name", ["nobody", str(uuid.UUID(int=7)), "x" * 255, "ä '%s"])
 def test_a_run_that_is_not_there_is_a_404(api, name):
     for path in (f"{ROOT}/history/{name}", f"{ROOT}/history/{name}/logs"):
         answer = api.get(path)
