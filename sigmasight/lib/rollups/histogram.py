@@ -64,7 +64,7 @@ def value_of(key: int) -> float:
 
 
 # A stored histogram: how it is packed, its lowest bucket (16 bits), then the counts; all of it little-endian.
-# 32 bits a bucket; 64; or, where few have any, each bucket (16 bits) with its count (32 bits).
+# 32 bits a bucket; 64; or, where few have any, those buckets (16 bits each), then their counts (32 bits each).
 _DENSE, _WIDE, _SPARSE = b"d", b"w", b"s"
 _NARROW_MOST = 0xFFFF_FFFF
 _SPARSE_BYTES = 6
@@ -78,7 +78,7 @@ def pack(counts: Mapping[int, int]) -> bytes | None:
     low, length = keys[0], keys[-1] - keys[0] + 1
     wide = max(counts.values()) > _NARROW_MOST
     if not wide and len(keys) * _SPARSE_BYTES < length * 4:
-        return _SPARSE + struct.pack("<" + "HI" * len(keys), *(each for key in keys for each in (key, counts[key])))
+        return _SPARSE + struct.pack(f"<{len(keys)}H{len(keys)}I", *keys, *[counts[key] for key in keys])
     lanes = [0] * length
     for key in keys:
         lanes[key - low] = counts[key]
@@ -171,10 +171,11 @@ class Histogram:
         """Adds stored counts; `count`: how many values there are then."""
         kind, body = bytes(packed[:1]), bytes(packed[1:])
         if kind == _SPARSE:
-            numbers = struct.unpack("<" + "HI" * (len(body) // _SPARSE_BYTES), body)
+            some = len(body) // _SPARSE_BYTES
+            numbers = struct.unpack(f"<{some}H{some}I", body)
             low = numbers[0]
-            lanes = [0] * (numbers[-2] - low + 1)
-            for key, each in zip(numbers[::2], numbers[1::2], strict=True):
+            lanes = [0] * (numbers[some - 1] - low + 1)
+            for key, each in zip(numbers[:some], numbers[some:], strict=True):
                 lanes[key - low] = each
             digits = int.from_bytes(struct.pack(f"<{len(lanes)}I", *lanes), "little")
         else:

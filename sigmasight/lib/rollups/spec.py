@@ -50,6 +50,10 @@ class Measure(Protocol):
         """The columns that hold the value."""
         ...
 
+    def together(self, cells: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+        """The columns of several cells as those of one: what merging them one by one and storing that comes to."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Sum:
@@ -73,6 +77,9 @@ class Sum:
 
     def stored(self, value: int) -> tuple[Any, ...]:
         return (value,)
+
+    def together(self, cells: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+        return (sum([columns[0] or 0 for columns in cells]),)
 
 
 def count(name: str, where: str = "TRUE") -> Sum:
@@ -122,6 +129,9 @@ class Latest:
     def stored(self, value: tuple[Any, ...] | None) -> tuple[Any, ...]:
         return value if value is not None else (None,) * len(self.columns)
 
+    def together(self, cells: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+        return one_by_one(self, cells)
+
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
@@ -148,6 +158,9 @@ class Distribution:
     def stored(self, value: Histogram) -> tuple[Any, ...]:
         return value.columns()
 
+    def together(self, cells: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+        return one_by_one(self, [columns for columns in cells if columns[0]])
+
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
@@ -173,6 +186,19 @@ class Distinct:
 
     def stored(self, value: PeopleSet) -> tuple[Any, ...]:
         return (value.stored(),)
+
+    def together(self, cells: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+        return one_by_one(self, [columns for columns in cells if columns[0]])
+
+
+def one_by_one(measure: Measure, cells: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
+    """Several cells' columns as one's. A single one's are taken as they are."""
+    if len(cells) == 1:
+        return tuple(cells[0])
+    value = measure.empty()
+    for columns in cells:
+        value = measure.merged(value, columns)
+    return measure.stored(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,13 +306,8 @@ def merged_cell(
     """Cells as one. A single one's values are taken as they are."""
     if len(parts) == 1:
         return Cell(at, key, parts[0].values, level)
-    cell = Cell(at, key, level=level)
-    for measure in measures:
-        name, value, merged = measure.name, measure.empty(), measure.merged
-        for part in parts:
-            value = merged(value, part.values[name])
-        cell.values[name] = measure.stored(value)
-    return cell
+    values = {each.name: each.together([part.values[each.name] for part in parts]) for each in measures}
+    return Cell(at, key, values, level)
 
 
 def join(rollup: Rollup, groups: Iterable[Mapping[str, Any]], names: Iterable[str] | None = None) -> dict[str, Any]:
