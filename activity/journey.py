@@ -250,23 +250,24 @@ def _nth(rows: QuerySet[Any], number: int) -> Iterable[dt.datetime]:
     return rows.values_list("created_at", flat=True)[number - 1 : number]
 
 
-def milestones(user_id: UUID, user: User | None) -> list[Milestone]:
+def milestones(user_id: UUID, user: User | None, last_seen: dt.datetime | None = None) -> list[Milestone]:
     """When the account was made, the first sign-in, portfolio and conversation, and when the person was last seen in
-    events or conversations (`last_seen`). Five queries, each by an index.
+    events or conversations (`last_seen`; not asked for again where it is known). Five queries, each by an index.
 
     Sign-ins are events, which are kept for RETENTION_DAYS: an account older than that has a first one nobody knows.
     Who signs in at a hosted provider leaves none: then the first event that needs an account stands for it.
     """
     portfolio = Portfolio.objects.filter(user_id=user_id).aggregate(at=Min("created_at"))["at"]
     talks = Conversation.objects.filter(user_id=user_id).aggregate(first=Min("created_at"), last=Max("created_at"))
-    seen = Event.objects.filter(user_id=user_id).aggregate(at=Max("created_at"))["at"]
-    seen = max((each for each in (seen, talks["last"]) if each), default=None)
+    if last_seen is None:
+        seen = Event.objects.filter(user_id=user_id).aggregate(at=Max("created_at"))["at"]
+        last_seen = max((each for each in (seen, talks["last"]) if each), default=None)
     return [
         Milestone("account_made", "Account made", user.created_at if user else None, "" if user else "no account"),
         _first_sign_in(user_id, user),
         Milestone("portfolio_connected", "Portfolio connected", portfolio),
         Milestone("first_conversation", "First conversation", talks["first"]),
-        Milestone("last_seen", "Last seen", seen),
+        Milestone("last_seen", "Last seen", last_seen),
     ]
 
 

@@ -29,6 +29,8 @@ PAGE, LONGEST_PAGE = 50, 200
 # What may be asked for: the kinds of entries, and errors of whatever kind.
 ERRORS = "error"
 FILTERS = (*KINDS, ERRORS)
+# By what somebody is seen.
+SEEN_BY = frozenset({"event", "conversation", "request"})
 MILESTONES = (
     "account_made",
     "first_sign_in",
@@ -147,7 +149,9 @@ def journey(
     shown = [each for each in merged[:limit] if known is None or each.entry.at >= known]
     firsts: list[Milestone] = []
     if with_milestones or (person is None and not shown):
-        firsts = _milestones(user_id, person, missing)
+        # The first page has the newest of everything.
+        seen = _last_seen(merged) if before is None and not kinds else None
+        firsts = _milestones(user_id, person, missing, seen)
     if person is None and not shown and not any(each.at for each in firsts):
         return None
     older = merged[len(shown) :]
@@ -267,12 +271,19 @@ def _session(members: list[int], shown: list[_Placed], gaps: list[float | None],
     )
 
 
-def _milestones(user_id: UUID, person: User | None, missing: dict[str, None]) -> list[Milestone]:
-    """The firsts in their usual order, and when the person was last seen, whichever app knows."""
-    known = {each.name: each for each in activity_milestones(user_id, person)}
-    asked = last_request(user_id)
-    seen = known["last_seen"].at
-    known["last_seen"] = replace(known["last_seen"], at=max((each for each in (seen, asked) if each), default=None))
+def _last_seen(newest: list[_Placed]) -> dt.datetime | None:
+    return next((each.entry.at for each in newest if each.entry.kind in SEEN_BY), None)
+
+
+def _milestones(
+    user_id: UUID, person: User | None, missing: dict[str, None], seen: dt.datetime | None
+) -> list[Milestone]:
+    """The firsts in their usual order, and when the person was last seen (`seen`, where that is known), whichever app
+    knows."""
+    known = {each.name: each for each in activity_milestones(user_id, person, seen)}
+    if seen is None:
+        asked, seen = last_request(user_id), known["last_seen"].at
+        known["last_seen"] = replace(known["last_seen"], at=max((each for each in (seen, asked) if each), default=None))
     if "metro" in missing:
         known["first_thumbs_up"] = Milestone("first_thumbs_up", "First thumbs-up", None, "metro is away")
     else:

@@ -104,7 +104,7 @@ def person_in_full(user_id: UUID, *, now: dt.datetime | None = None) -> PersonIn
     said: FeedbackFigures | None = None
     with reaching("metro"):
         said = feedback.figures_of(user_id, feedback.EVER, now)
-    known = {each.name: each for each in activity_milestones(user_id, user)}
+    known = {each.name: each for each in activity_milestones(user_id, user, person.last_seen_at)}
     # One moment under one name, whoever knows it.
     known["last_seen"] = replace(known["last_seen"], at=person.last_seen_at)
     missing: tuple[str, ...] = ("metro",)

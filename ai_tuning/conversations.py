@@ -31,7 +31,7 @@ from sigmasight.lib.periods import Period
 PAGE = 50
 COUNTED = 10_000
 # So many thumbs are looked at: each is looked up in both databases.
-RATED = 2_000
+RATED = 1_000
 
 
 @dataclass(frozen=True, slots=True)

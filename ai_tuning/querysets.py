@@ -21,7 +21,7 @@ else:
 # What a memory's tags name as its source where it was learnt from feedback: here, or by the application itself.
 LEARNED_SOURCES = ("feedback_learning", "pattern_analysis")
 # So many rows are passed on by their ids.
-NAMED = 5_000
+NAMED = 1_000
 Found = TypeVar("Found", bound=models.QuerySet[Any])
 
 

@@ -36,9 +36,15 @@ BUDGET, AT_LEAST = 20.0, 5
 FLOOR = Call("/admin/auth/me")
 EMAIL, PASSWORD = "bench-api@example.com", uuid.uuid4().hex
 
-# Of a person with many conversations, and of those rows that the lists begin with.
+_TALKING_MOST = "SELECT user_id FROM agent_conversations GROUP BY 1 ORDER BY count(*) DESC, 1"
+# The hundredth of those who talk most, and the first (with a million requests: 44 conversations, and 900); and rows
+# that the lists begin with.
 _SAMPLES = {
-    "user_id": ("default", "SELECT user_id FROM agent_conversations GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"),
+    "user_id": (
+        "default",
+        f"{_TALKING_MOST} LIMIT 1 OFFSET (SELECT least(99, count(DISTINCT user_id) - 1) FROM agent_conversations)",
+    ),
+    "heaviest_id": ("default", f"{_TALKING_MOST} LIMIT 1"),
     "conversation_id": ("default", "SELECT id FROM agent_conversations ORDER BY created_at DESC, id OFFSET 10 LIMIT 1"),
     "message_id": (
         "default",
@@ -213,10 +219,14 @@ def address_of(worker: Worker, call: Call, samples: dict[str, str]) -> tuple[str
 
 def _together(worker: Worker) -> Measured:
     """The six AI calls, one after the other."""
-    for path in AI_CALLS:
-        worker.get(path)
-    found = times([sum(_timed(worker, path) for path in AI_CALLS) for _ in range(REPEATS)])
-    return Measured("The six AI calls together, p95", found.p95, "ms", TOGETHER_MS, f"p50 {found.p50:.1f} ms")
+    name = "The six AI calls together, p95"
+    try:
+        for path in AI_CALLS:
+            worker.get(path)
+        found = times([sum(_timed(worker, path) for path in AI_CALLS) for _ in range(REPEATS)])
+    except RuntimeError as error:
+        return Measured(name, None, "ms", TOGETHER_MS, str(error)[:200])
+    return Measured(name, found.p95, "ms", TOGETHER_MS, f"p50 {found.p50:.1f} ms")
 
 
 def cpu_seconds() -> float:

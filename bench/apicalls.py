@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 ROOT = "/api/v1"
+# Paths are called for this person, too: the one who has most of everything.
+SOMEBODY, HEAVIEST = "{user_id}", "{heaviest_id}"
 # As far as anybody leafs, and far enough to tell a list that reads everything before.
 DEEP = 10_000
 LONG_PAGE = 200
@@ -144,6 +146,8 @@ def _choices(parameter: Mapping[str, Any]) -> list[str]:
 def _ways(path: str, operation: Mapping[str, Any]) -> Iterator[Call]:
     parameters = {each["name"]: each for each in operation.get("parameters", []) if each["in"] == "query"}
     yield Call(path)
+    if SOMEBODY in path:
+        yield Call(path.replace(SOMEBODY, HEAVIEST))
     if "days" in parameters:
         yield Call(path, {"days": str(parameters["days"]["schema"]["maximum"])})
     for name, parameter in parameters.items():
