@@ -47,8 +47,10 @@ class Look:
     """One look at a period: the cells that a figure is made of are read once, at its first use. Of REQUESTS, or of
     TOOLS where a tool is asked for."""
 
-    def __init__(self, period: Period, only: AIFilter = EVERYTHING) -> None:
+    def __init__(self, period: Period, only: AIFilter = EVERYTHING, *, who_met_errors: bool = True) -> None:
+        """`who_met_errors`: count the people who met each error, which is most of what errors cost to read."""
         self._asked, self.only = period, only
+        self._of_errors = _OF_ERRORS if who_met_errors else tuple(name for name in _OF_ERRORS if name != "people")
 
     @cached_property
     def period(self) -> Period:
@@ -70,7 +72,7 @@ class Look:
     @cached_property
     def _failures(self) -> Reading:
         """By model and error type; of what failed."""
-        return self._all if self._all else self._read(("model", "error_type"), _OF_ERRORS, given=("error_type",))
+        return self._all if self._all else self._read(("model", "error_type"), self._of_errors, given=("error_type",))
 
     @cached_property
     def _all(self) -> Reading | None:
@@ -84,6 +86,14 @@ class Look:
         rollup = TOOLS if self.only.tool else REQUESTS
         known = {measure.name for measure in rollup.measures}
         return cells(rollup, self._asked, self._asked.bucket, self.only, by, [n for n in names if n in known], given)
+
+    def requests(self) -> int:
+        """How many requests there are: less to read than a summary."""
+        if "reading" not in self.__dict__:
+            rollup = TOOLS if self.only.tool else REQUESTS
+            total: int = cells(rollup, self._asked, "day", self.only, (), ("requests",)).total()["requests"]
+            return total
+        return int(self.reading.total()["requests"])
 
     def summary(self) -> Summary:
         every = self.reading.total()
@@ -164,7 +174,7 @@ class Look:
     def _errors(self) -> list[ErrorFigures]:
         place, cut = self._failures.rollup.dimensions.index("error_type"), self.period.bucket
         reading = self._failures.only(lambda key: key[place] != "")
-        failures = reading.merged(lambda at, key: (key[place], key[0]), _OF_ERRORS)
+        failures = reading.merged(lambda at, key: (key[place], key[0]), self._of_errors)
         counted: dict[tuple[str, str], dict[dt.datetime, int]] = {}
         for cell in reading.cells:
             counts = counted.setdefault((cell.key[place], cell.key[0]), dict.fromkeys(self.period.buckets(), 0))
@@ -175,7 +185,7 @@ class Look:
                 error,
                 model,
                 group["requests"],
-                group["people"].count().count,
+                group["people"].count().count if "people" in group else None,
                 group["last_at"][0],
                 (group["sample_at"][1] if group["sample_at"] else None) or "",
                 group["sample_at"][2] if group["sample_at"] else None,
@@ -202,7 +212,7 @@ class Look:
 
     def tools(self) -> list[ToolFigures]:
         """The tools that were called, the most used first."""
-        requests = self.reading.total()["requests"]
+        requests = self.requests()
         names = ("calls", "failed_calls", "requests", "failed", "took")
         groups = cells(TOOLS, self._asked, "day", self.only, ("tool",), names).merged(lambda at, key: key[1])
         found = []

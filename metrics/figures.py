@@ -144,7 +144,7 @@ class ErrorFigures:
     error_type: str
     model: str
     times: int
-    people: int
+    people: int | None  # None: not counted
     last_at: dt.datetime
     sample: str
     conversation_id: UUID | None

@@ -183,7 +183,7 @@ def errors(
     counts = {name: sum(each.times for each in found) for name, found in by_type.items()}
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     total = sum(counts.values())
-    every = (look if error_type is None else _look(days, model, None, user_id)).summary().requests
+    every = (look if error_type is None else _look(days, model, None, user_id)).requests()
     return AIErrorsOut(
         date_range=_range(look.period),
         period_days=days,
@@ -272,7 +272,7 @@ def _filter(model: str | None, error_type: str | None, user_id: UUID | None) -> 
 
 
 def _look(days: int, model: str | None, error_type: str | None, user_id: UUID | None) -> Look:
-    return Look(last(days), _filter(model, error_type, user_id))
+    return Look(last(days), _filter(model, error_type, user_id), who_met_errors=False)
 
 
 def _range(period: Period) -> DateRangeOut:
