@@ -69,10 +69,12 @@ class Funnel(models.Model):
 
 class FunnelSource(models.Model):
     """How far a source of evidence was looked through. `watermark`: of "events", the transaction below which all were
-    seen; of "anonymous", the next day (as an ordinal) of the first look, NULL once that is over."""
+    seen (above, those that `snapshot` tells); of "anonymous", the next day (as an ordinal) of the first look, NULL once
+    that is over."""
 
     name = models.CharField(max_length=63, primary_key=True)
     watermark = models.BigIntegerField(null=True)
+    snapshot = models.TextField(null=True)
     looked_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -17,8 +17,9 @@ class RollupSource(models.Model):
     """A raw table whose roll-ups are kept. Cells hold every row before `filled_until` that was written by `as_of`."""
 
     name = models.CharField(max_length=63, primary_key=True)
-    # All transactions below are over and were seen.
+    # All transactions below are over and were seen; above, those that the snapshot tells.
     watermark = models.BigIntegerField(null=True)
+    snapshot = models.TextField(null=True)
     found_at = models.DateTimeField(null=True)
     found_until = models.DateTimeField(null=True)
     filled_until = models.DateTimeField(null=True)

@@ -6,9 +6,11 @@ from __future__ import annotations
 import datetime as dt
 
 from django.db import connections
+from psycopg import sql
 
 from activity.funnels import refresh
 from metrics import filling, sealing
+from sigmasight.lib.transactions import unseen
 
 _EVENTS = "user_activity_events"
 
@@ -28,16 +30,15 @@ def unread_by_funnels(source: str, day: dt.date) -> str:
         (unbuilt,) = cursor.fetchone()
         if unbuilt:
             return "a funnel is still being built from its events: run manage.py refresh_funnels"
-        cursor.execute("SELECT watermark FROM funnel_sources WHERE name = 'events'")
+        cursor.execute("SELECT watermark, snapshot FROM funnel_sources WHERE name = 'events'")
         row = cursor.fetchone()
         if row is None or row[0] is None:
             return "the funnels have never read events: run manage.py refresh_funnels"
         cursor.execute(
-            """
-            SELECT EXISTS (SELECT FROM user_activity_events
-                            WHERE created_at >= %s AND created_at < %s AND xact_id >= %s)
-            """,
-            [midnight, midnight + dt.timedelta(days=1), row[0]],
+            sql.SQL(
+                "SELECT EXISTS (SELECT FROM user_activity_events WHERE created_at >= %s AND created_at < %s AND {})"
+            ).format(unseen(*row)),
+            [midnight, midnight + dt.timedelta(days=1)],
         )
         (unread,) = cursor.fetchone()
     return "the funnels have not read all of its events yet: run manage.py refresh_funnels" if unread else ""

@@ -24,7 +24,7 @@ from django.db.models.functions import Coalesce, TruncDate
 from activity.rollup_models import RollupDay
 from metrics.job_models import AggregatedDay, RetentionReceipt
 from metrics.models import BatchRun
-from metrics.pins import NEVER, Look, count_rows, find_pins, holds_rows, look
+from metrics.pins import count_rows, find_pins, holds_rows
 from metrics.querysets import OWN_RUNS
 from metrics.rollups import SOURCES
 from sigmasight.lib import partitions
@@ -43,8 +43,7 @@ class _PinnedError(Exception):
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A partition that is past its time. `first`, `last`: its days, both included. `rows`: as many as its sealed days
-    were counted with, None where one is not sealed. `pins`: why it stays, one sentence each; none: it goes. `seen`: how
-    it stood then."""
+    were counted with, None where one is not sealed. `pins`: why it stays, one sentence each; none: it goes."""
 
     table: str
     partition: str
@@ -53,7 +52,6 @@ class Candidate:
     rows: int | None
     bytes: int
     pins: tuple[str, ...] = ()
-    seen: Look = NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +151,8 @@ def _candidate(table: str, part: partitions.Partition) -> Candidate:
     days = RollupDay.objects.filter(source=table, date__range=(first, last))
     counts = list(days.values_list("sealed_at", "raw_rows"))
     rows = sum(each or 0 for _, each in counts) if all(sealed for sealed, _ in counts) else None
-    seen = look(table, part.name)
-    pins = tuple(find_pins(table, part, first, last, seen))
-    return Candidate(table, part.name, first, last, rows, size_of([part.name]), pins, seen)
+    pins = tuple(find_pins(table, part, first, last))
+    return Candidate(table, part.name, first, last, rows, size_of([part.name]), pins)
 
 
 def size_of(tables: list[str]) -> int:
@@ -208,7 +205,7 @@ def _release(each: Candidate, run_id: str, now: dt.datetime) -> bool:
 
     def agreed() -> None:
         part = next(part for part in partitions.partitions(each.table) if part.name == each.partition)
-        if pins := tuple(find_pins(each.table, part, each.first, each.last, each.seen, is_locked=True)):
+        if pins := tuple(find_pins(each.table, part, each.first, each.last)):
             raise _PinnedError(*pins)
         days = RollupDay.objects.filter(source=each.table, date__range=(each.first, each.last))
         if not days.update(dropped_at=now) and holds_rows(each.partition):

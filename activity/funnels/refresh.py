@@ -3,9 +3,9 @@
 Every transaction takes in a bounded part and stores what follows from it, progress and cells alike, together with the
 mark of how far it got. So a refresh may be killed anywhere and run twice; of two at a time, one waits or goes away.
 
-News is found as roll-ups find it (`sigmasight.lib.rollups.fill`): rows whose transaction was not yet over at the last
-look. Records have no such number: those dated since the last look and OVERLAP before are looked at, every WIDE_EVERY
-those of the last RETENTION_DAYS, and all of them by `reconcile`, once a day.
+News is found as roll-ups find it (`sigmasight.lib.transactions`): rows whose transaction the last look did not see.
+Records have no such number: those dated since the last look and OVERLAP before are looked at, every WIDE_EVERY those of
+the last RETENTION_DAYS, and all of them by `reconcile`, once a day.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from psycopg import sql
 from activity.funnel_models import Funnel
 from activity.funnels import cells, evidence, ingest, progress
 from activity.funnels.definition import Definition, problems
+from sigmasight.lib.transactions import Snapshot, take_snapshot, unseen
 
 log = logging.getLogger(__name__)
 
@@ -166,35 +167,29 @@ def _raw_since(now: dt.datetime) -> dt.datetime:
 # ---- the state of each source ----
 
 
-def _state(name: str, using: str) -> tuple[int | None, dt.datetime | None] | None:
+def _state(name: str, using: str) -> tuple[int | None, dt.datetime | None, str | None] | None:
     with connections[using].cursor() as cursor:
-        cursor.execute("SELECT watermark, looked_at FROM funnel_sources WHERE name = %s", [name])
-        row: tuple[int | None, dt.datetime | None] | None = cursor.fetchone()
+        cursor.execute("SELECT watermark, looked_at, snapshot FROM funnel_sources WHERE name = %s", [name])
+        row: tuple[int | None, dt.datetime | None, str | None] | None = cursor.fetchone()
         return row
 
 
-def _set_state(cursor: Any, name: str, watermark: int | None, looked_at: dt.datetime | None) -> None:
+def _set_state(
+    cursor: Any, name: str, watermark: int | None, looked_at: dt.datetime | None, snapshot: str | None = None
+) -> None:
     cursor.execute(
         """
-        INSERT INTO funnel_sources (name, watermark, looked_at) VALUES (%s, %s, %s)
-        ON CONFLICT (name) DO UPDATE SET watermark = EXCLUDED.watermark, looked_at = EXCLUDED.looked_at
+        INSERT INTO funnel_sources (name, watermark, looked_at, snapshot) VALUES (%s, %s, %s, %s)
+        ON CONFLICT (name) DO UPDATE
+           SET watermark = EXCLUDED.watermark, looked_at = EXCLUDED.looked_at, snapshot = EXCLUDED.snapshot
         """,
-        [name, watermark, looked_at],
+        [name, watermark, looked_at, snapshot],
     )
 
 
 def _forget_look(name: str, using: str) -> None:
     with connections[using].cursor() as cursor:
         cursor.execute("UPDATE funnel_sources SET looked_at = NULL WHERE name = %s", [name])
-
-
-def _transactions(cursor: Any) -> tuple[int, int]:
-    """The oldest transaction that is not over, and the next one to begin."""
-    cursor.execute(
-        "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() s"
-    )
-    oldest, following = cursor.fetchone()
-    return int(oldest), int(following)
 
 
 # ---- events ----
@@ -205,8 +200,8 @@ def _first_look(now: dt.datetime, using: str) -> bool:
     more of it to do."""
     with _turn(using) as cursor:
         before, events = _state("anonymous", using), _state("events", using)
-        oldest, following = _transactions(cursor)
-        if events is not None and events[0] is not None and events[0] > following:
+        seen = take_snapshot(cursor)
+        if events is not None and events[0] is not None and events[0] > seen.following:
             # A database restored from a dump: its transactions count from another start.
             before, events = None, None
             Funnel.objects.filter(is_active=True).update(build_next=0, build_slices=None)
@@ -215,7 +210,7 @@ def _first_look(now: dt.datetime, using: str) -> bool:
         if before is None or before[0] is None or events is None:
             cursor.execute("SELECT min(created_at), max(created_at) FROM user_activity_events")
             first, _ = cursor.fetchone()
-            _set_state(cursor, "events", oldest, None)
+            _set_state(cursor, "events", seen.oldest, None)
             _set_state(cursor, "anonymous", first.date().toordinal() if first else None, now)
             return first is not None
         cursor.execute("SELECT max(created_at) FROM user_activity_events")
@@ -229,33 +224,42 @@ def _first_look(now: dt.datetime, using: str) -> bool:
 
 
 def _news(now: dt.datetime, done: Refreshed, using: str) -> None:
-    """Takes in the events whose transaction was not over at the last look, CHUNK at a time."""
-    low: int | None = None
+    """Takes in the events that the last look did not see, CHUNK at a time.
+
+    What counts as seen is what the first chunk saw: a transaction that ends between two of them may lie in the range of
+    one that is done, and is left to the next look.
+    """
+    seen: Snapshot | None = None
+    low, before = 0, None
     while True:
         with _turn(using) as cursor:
-            state = _state("events", using)
-            oldest, following = _transactions(cursor)
-            low = max(low or 0, state[0] if state and state[0] is not None else oldest)
-            high = _chunk_end(cursor, low, following)
-            which = sql.SQL("e.xact_id >= {} AND e.xact_id < {}").format(sql.Literal(low), sql.Literal(high))
-            done.events += ingest.take_new(cursor, which)
+            watermark, looked_at, kept = _state("events", using) or (None, None, None)
+            if seen is None:
+                seen = take_snapshot(cursor)
+                low, before = seen.oldest if watermark is None else watermark, kept
+            high = _chunk_end(cursor, low, before, seen)
+            done.events += ingest.take_new(cursor, unseen(low, before, high, "e"))
             _work_out_touched(cursor, now, done)
-            is_last = high >= following
-            _set_state(cursor, "events", min(high, oldest), now if is_last else state[1] if state else None)
+            is_last = high >= seen.following
+            if is_last:
+                _set_state(cursor, "events", seen.oldest, now, seen.kept)
+            else:
+                # Below `high` all was seen by this look or, by its snapshot, by the last one.
+                _set_state(cursor, "events", max(watermark or 0, min(high, seen.oldest)), looked_at, kept)
         if is_last:
             return
         low = high
 
 
-def _chunk_end(cursor: Any, low: int, following: int) -> int:
+def _chunk_end(cursor: Any, low: int, kept: str | None, seen: Snapshot) -> int:
     """The transaction up to which there are about CHUNK new rows; one at least."""
     cursor.execute(
-        "SELECT xact_id FROM user_activity_events WHERE xact_id >= %s AND xact_id < %s ORDER BY xact_id"
-        " OFFSET %s LIMIT 1",
-        [low, following, CHUNK],
+        sql.SQL("SELECT xact_id FROM user_activity_events WHERE {} ORDER BY xact_id OFFSET {} LIMIT 1").format(
+            unseen(low, kept, seen.following), sql.Literal(CHUNK)
+        )
     )
     row = cursor.fetchone()
-    return following if row is None else max(int(row[0]), low + 1)
+    return seen.following if row is None else max(int(row[0]), low + 1)
 
 
 # ---- records ----

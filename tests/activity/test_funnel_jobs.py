@@ -184,6 +184,28 @@ def test_a_row_of_a_transaction_that_took_long_is_found(elsewhere):
     assert set(stored("onboarding")) == {("user", quick), ("user", slow)}
 
 
+def test_a_transaction_that_ends_between_two_parts_of_the_news_is_not_missed(elsewhere, monkeypatch):
+    refresh(NOW, budget=None)
+    elsewhere.set_autocommit(False)
+    by_hand(elsewhere, DONE, NOW - HOUR, uuid.uuid4())
+    for _ in range(9):
+        happen(DONE, NOW - HOUR, uuid.uuid4())
+    monkeypatch.setattr(refreshing, "CHUNK", 4)
+    take, parts = refreshing.ingest.take_new, []
+
+    def take_and_end(cursor, which):
+        parts.append(take(cursor, which))
+        elsewhere.commit()  # its number lies in the first part, which is done
+        return parts[-1]
+
+    monkeypatch.setattr(refreshing.ingest, "take_new", take_and_end)
+    refresh(NOW, budget=None)
+    refresh(NOW, budget=None)
+
+    assert len(parts) > 2
+    assert len(stored("onboarding")) == 10
+
+
 def test_much_news_behind_an_open_transaction_is_taken_in_parts(elsewhere, monkeypatch):
     refresh(NOW, budget=None)
     elsewhere.set_autocommit(False)

@@ -94,9 +94,3 @@ def restore(before: Days) -> None:
         drop_released(table)
         missing = {dt.datetime.strptime(name[-8:], "%Y%m%d").date() for name in before[table] - there}  # noqa: DTZ007
         ensure_days(table, missing)
-
-
-def forget_the_past() -> None:
-    """Has the next look for news begin here. Tests run side by side on one server, and a transaction that another one
-    holds open would have this one's rows looked at again, and tampered cells mended before anybody compares them."""
-    run("UPDATE rollup_sources SET watermark = pg_snapshot_xmax(pg_current_snapshot())::text::bigint")

@@ -24,7 +24,7 @@ def know(watermark: int | None) -> None:
     """The funnels have read every transaction below."""
     refresh(budget=None)
     with connections["default"].cursor() as cursor:
-        cursor.execute("UPDATE funnel_sources SET watermark = %s WHERE name = 'events'", [watermark])
+        cursor.execute("UPDATE funnel_sources SET watermark = %s, snapshot = NULL WHERE name = 'events'", [watermark])
 
 
 def test_a_fill_refreshes_the_funnels() -> None:

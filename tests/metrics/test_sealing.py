@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 
 from activity.models import Event
 from activity.rollup_models import EventRollup, RollupDay, RollupMark
@@ -20,7 +21,7 @@ from metrics.rollups import REQUEST_SOURCE
 from sigmasight.lib.rollups.fill import fill
 from tests.conftest import TIME_ZERO
 from tests.days import make_room
-from tests.metrics.nights import DAY, HOUR, MINUTE, ask, forget_the_past, happen, midnight, night, run, some_day
+from tests.metrics.nights import DAY, HOUR, MINUTE, ask, happen, midnight, night, run, some_day
 
 TODAY = TIME_ZERO.date()
 YESTERDAY = TODAY - DAY
@@ -32,6 +33,16 @@ pytestmark = pytest.mark.usefixtures("committed")
 @pytest.fixture(autouse=True)
 def _room(committed):
     make_room(*(TIME_ZERO - back * DAY for back in range(-2, 7)))
+
+
+@pytest.fixture
+def other_session(_room):
+    """A transaction of somebody else's."""
+    params = connection.get_connection_params()
+    keys = ("host", "port", "user", "password", "dbname")
+    with psycopg.connect(**{key: params[key] for key in keys if params.get(key)}) as opened:
+        yield opened
+        opened.rollback()
 
 
 def sealed(source="ai_request_metrics"):
@@ -87,10 +98,30 @@ def test_a_day_that_is_sealed_is_not_looked_at_again():
     some_day(YESTERDAY)
     nightly.run(NIGHT)
     first = set(RollupDay.objects.filter(date=YESTERDAY).values_list("source", "sealed_at"))
-    forget_the_past()
     result = nightly.run(NIGHT + HOUR)
     assert (result.outcomes, result.aggregated) == ((), ())
     assert set(RollupDay.objects.filter(date=YESTERDAY).values_list("source", "sealed_at")) == first
+
+
+def test_a_transaction_that_stays_open_elsewhere_keeps_no_day_open(other_session):
+    other_session.execute("SELECT pg_current_xact_id()")
+    some_day(YESTERDAY)
+    result = nightly.run(NIGHT)
+    assert result.success, result.errors
+    assert sealed() == sealed("user_activity_events") == [YESTERDAY]
+
+
+def test_a_row_of_a_transaction_that_is_not_over_is_not_sealed_in(other_session):
+    """It is not there to be counted; when it comes, the day is opened again."""
+    some_day(YESTERDAY, requests=30, events=12)
+    other_session.execute(
+        "INSERT INTO user_activity_events (event_type, event_category, created_at) VALUES ('a', 'b', %s)",
+        [midnight(YESTERDAY)],
+    )
+    assert nightly.run(NIGHT).success
+    other_session.commit()
+    (outcome,) = nightly.run(NIGHT + HOUR).outcomes
+    assert (outcome.source, outcome.rows, outcome.sealed) == ("user_activity_events", 13, True)
 
 
 # ---- what does not add up ----
@@ -117,7 +148,6 @@ def test_a_day_that_is_sealed_is_not_looked_at_again():
 def test_cells_that_do_not_add_up_are_computed_anew_once_and_then_sealed(tamper):
     some_day(YESTERDAY, requests=30)
     fill(REQUEST_SOURCE, NIGHT)
-    forget_the_past()
     run(tamper)
     outcome = next(each for each in nightly.run(NIGHT).outcomes if each.source == "ai_request_metrics")
     assert (outcome.sealed, outcome.recomputed) == (True, True)
@@ -130,7 +160,6 @@ def test_rows_that_went_without_a_mark_are_noticed():
     """As they would where somebody switched the trigger off."""
     some_day(YESTERDAY, requests=30)
     fill(REQUEST_SOURCE, NIGHT)
-    forget_the_past()
     run("SET session_replication_role = replica")
     AIRequest.objects.filter(model="claude").delete()
     run("SET session_replication_role = origin")
@@ -156,7 +185,6 @@ def broken(monkeypatch):
 def test_a_day_that_does_not_add_up_even_then_stays_open_and_says_what_differs(broken):
     some_day(YESTERDAY, requests=30)
     fill(REQUEST_SOURCE, NIGHT)
-    forget_the_past()
     run("UPDATE ai_request_rollups SET requests = requests + 1")
     result = nightly.run(NIGHT)
     assert sealed() == []
@@ -176,11 +204,9 @@ def test_a_day_that_does_not_add_up_even_then_stays_open_and_says_what_differs(b
 def test_the_next_run_seals_it_when_the_fault_is_mended_and_forgets_why(broken, monkeypatch):
     some_day(YESTERDAY, requests=30)
     fill(REQUEST_SOURCE, NIGHT)
-    forget_the_past()
     run("UPDATE ai_request_rollups SET requests = requests + 1")
     nightly.run(NIGHT)
     since = UnsealedDay.objects.get().since
-    forget_the_past()
     nightly.run(NIGHT + HOUR)
     assert UnsealedDay.objects.get().since == since
     monkeypatch.undo()

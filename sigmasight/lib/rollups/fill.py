@@ -1,10 +1,10 @@
 """Keeping roll-ups true to their raw rows, whoever writes those and whenever.
 
 Every raw row carries the number of the transaction that wrote it (`xact_id`, filled by the database). A look for news
-reads the rows whose transaction was not yet over at the last look: rows dated today, last week or next year alike, and
-none is missed however long its transaction took (all transactions below a snapshot's xmin are over). A trigger notes
-what was changed or deleted. What is found becomes *marks*, minutes of the last day and hours before; a mark stays until
-its cells have been replaced in the same transaction. So a fill may be killed anywhere, run twice or in two workers.
+reads the rows whose transaction the last look could not see yet: rows dated today, last week or next year alike, and
+none is missed however long its transaction took (`sigmasight.lib.transactions`). A trigger notes what was changed or
+deleted. What is found becomes *marks*, minutes of the last day and hours before; a mark stays until its cells have been
+replaced in the same transaction. So a fill may be killed anywhere, run twice or in two workers.
 
 `filled_until` moves in the transaction that writes the cells before it: a reader sees each row once, in a cell or raw.
 """
@@ -24,6 +24,7 @@ from sigmasight.lib.rollups import state, store
 from sigmasight.lib.rollups.compute import Span, compute_levels
 from sigmasight.lib.rollups.spec import Grain, Source
 from sigmasight.lib.rollups.state import Mark
+from sigmasight.lib.transactions import take_snapshot, unseen
 
 # Minutes are kept for this many hours before the one that goes on.
 MINUTE_HOURS = 26
@@ -66,23 +67,13 @@ def find(source: Source, now: dt.datetime, using: str = "default") -> int | None
         before = state.state(source.table, using, lock=True)
         if before is None:
             return None
-        # Our own number is above all: where a caller's transaction wrote rows, they are news too.
-        cursor.execute(
-            """
-            SELECT pg_snapshot_xmin(s)::text::bigint,
-                   GREATEST(pg_snapshot_xmax(s)::text::bigint, pg_current_xact_id()::text::bigint + 1)
-              FROM pg_current_snapshot() s
-            """
-        )
-        oldest_open, next_one = cursor.fetchone()
+        seen = take_snapshot(cursor)
         # Never back, whatever this machine's clock says: cells hold what lies before.
         until = max(floor(now, "minute"), before.found_until or floor(now, "minute"))
-        if before.watermark is None or before.watermark > next_one:  # the first look, or a restored database
+        if before.watermark is None or before.watermark > seen.following:  # the first look, or a restored database
             news: sql.Composable = sql.SQL("TRUE")
         else:
-            news = sql.SQL("xact_id >= {} AND xact_id < {}").format(
-                sql.Literal(before.watermark), sql.Literal(next_one)
-            )
+            news = unseen(before.watermark, before.snapshot, seen.following)
         cursor.execute(
             sql.SQL("""
             WITH found AS (
@@ -114,8 +105,8 @@ def find(source: Source, now: dt.datetime, using: str = "default") -> int | None
         )
         (count,) = cursor.fetchone()
         cursor.execute(
-            "UPDATE rollup_sources SET watermark = %s, found_until = %s, found_at = %s WHERE name = %s",
-            [oldest_open, until, now, source.table],
+            "UPDATE rollup_sources SET watermark = %s, snapshot = %s, found_until = %s, found_at = %s WHERE name = %s",
+            [seen.oldest, seen.kept, until, now, source.table],
         )
         return int(count)
 

@@ -21,6 +21,7 @@ class FillState:
     watermark: int | None
     as_of: dt.datetime | None
     found_at: dt.datetime | None = None
+    snapshot: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ def state(source: str, using: str = "default", *, lock: bool = False) -> FillSta
         if lock:
             cursor.execute("INSERT INTO rollup_sources (name) VALUES (%s) ON CONFLICT DO NOTHING", [source])
         query = sql.SQL(
-            "SELECT filled_until, found_until, watermark, as_of, found_at FROM rollup_sources WHERE name = %s {}"
+            "SELECT filled_until, found_until, watermark, as_of, found_at, snapshot"
+            " FROM rollup_sources WHERE name = %s {}"
         )
         cursor.execute(query.format(sql.SQL("FOR UPDATE SKIP LOCKED" if lock else "")), [source])
         row = cursor.fetchone()
