@@ -57,6 +57,8 @@ class AdminUser(AbstractBaseUser):
     created_at = created_now()
     updated_at = created_now(auto_now=True)
     last_login = models.DateTimeField(null=True, blank=True, db_column="last_login_at")
+    # Additive: an IANA name, as in "Europe/Berlin"; "" is UTC. For display only.
+    timezone = models.CharField(max_length=64, default="", db_default="", blank=True)
 
     objects = AdminUserManager()
 
@@ -161,3 +163,27 @@ class AdminSession(models.Model):
     def is_live(self, now: dt.datetime) -> bool:
         """Whether it still lets its holder in at `now`."""
         return self.revoked_at is None and self.expires_at > now
+
+
+class SavedView(models.Model):
+    """A page with its filters and period, kept by an admin under a name. `page`: the view's name in urls.py, as in
+    "people"; `query`: the URL's query string, without the place in a list."""
+
+    id = uuid_pk()
+    admin_user = models.ForeignKey(
+        AdminUser, models.CASCADE, related_name="saved_views", db_constraint=False, db_index=False
+    )
+    page = models.CharField(max_length=100)
+    name = models.CharField(max_length=80)
+    query = models.TextField(default="", db_default="", blank=True)
+    created_at = created_now()
+
+    class Meta:
+        db_table = "admin_saved_views"
+        constraints = [
+            # Also the index that lists an admin's views of a page.
+            models.UniqueConstraint(fields=["admin_user", "page", "name"], name="uq_admin_saved_view"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -27,35 +25,14 @@ COLUMNS = (
     "conversations",
     "errors_30d",
 )
-# A cell that begins so is a formula to a spreadsheet.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-class _Line:
-    """Where the writer leaves a line."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def lines(wanted: Asked, found: Listed) -> Iterator[str]:
-    """The head, and a line for each person, in the order asked for. Moments are ISO 8601, in UTC."""
-    writer = csv.writer(_Line())
-    yield writer.writerow(COLUMNS)
+def rows(wanted: Asked, found: Listed) -> Iterator[tuple[object, ...]]:
+    """A row for each person, in the order asked for."""
     following: str | None = ""
     while following is not None:
         people, following = chunk(replace(wanted, after=following), found, CHUNK)
-        for person in people:
-            yield writer.writerow([guarded(cell) for cell in _cells(person)])
-
-
-def guarded(cell: object) -> object:
-    """The cell, with an apostrophe before what a spreadsheet would calculate."""
-    if isinstance(cell, dt.datetime):
-        return cell.astimezone(dt.UTC).isoformat()
-    if isinstance(cell, str) and cell.startswith(FORMULA):
-        return f"'{cell}"
-    return "" if cell is None else cell
+        yield from map(_cells, people)
 
 
 def _cells(person: Person) -> tuple[object, ...]:
@@ -64,7 +41,7 @@ def _cells(person: Person) -> tuple[object, ...]:
         user.pk,
         user.email,
         user.full_name,
-        "yes" if user.is_active else "no",
+        user.is_active,
         user.created_at,
         person.last_seen_at,
         came.status,

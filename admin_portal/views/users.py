@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from activity.peoplelist import Listed
 from admin_portal import usercsv, userlist
 from admin_portal.userlist import Asked
+from sigmasight.lib.csvfile import csv_response
 from sigmasight.lib.htmx import render_part
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,4 @@ def _csv(request: HttpRequest, asked: Asked, found: Listed) -> StreamingHttpResp
             "is_search": bool(asked.search),
         },
     )
-    response = StreamingHttpResponse(usercsv.lines(asked, found), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="people-{timezone.now():%Y-%m-%d}.csv"'
-    return response
+    return csv_response("people", usercsv.COLUMNS, usercsv.rows(asked, found))

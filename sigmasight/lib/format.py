@@ -85,12 +85,12 @@ def percent(share: float | None, digits: int = 1) -> Quantity:
     v = known(share)
     if v is None:
         return UNKNOWN
-    least = 10**-digits
-    if 0 < v * 100 < least / 2:
-        return Quantity(f"<{least:.{digits}f}", "%")
-    if 100 - least / 2 < v * 100 < 100:
-        return Quantity(f">{100 - least:.{digits}f}", "%")
-    return Quantity(_plain(v * 100, 0 if v in (0, 1) else digits), "%")
+    shown = _plain(v * 100, 0 if v in (0, 1) else digits)
+    # Asked of the text, as a half is rounded either way.
+    if 0 < v < 1 and float(shown.replace(",", "")) in (0, 100):
+        least = 10**-digits
+        return Quantity(f"<{least:.{digits}f}" if v < 0.5 else f">{100 - least:.{digits}f}", "%")
+    return Quantity(shown, "%")
 
 
 def points(difference: float | None, digits: int = 1) -> Quantity:
