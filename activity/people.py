@@ -39,6 +39,9 @@ class PeopleFigures:
     provenance: Provenance
     # Everything written until then is in the sign-ups.
     signed_up_as_of: dt.datetime | None = None
+    # Until then some of the cohort may still make a portfolio (None: nobody), within the funnel's window.
+    mature_at: dt.datetime | None = None
+    window: dt.timedelta | None = None
 
     @property
     def active(self) -> int:
@@ -48,6 +51,25 @@ class PeopleFigures:
     def conversion(self) -> float | None:
         """From account to portfolio, as a share of the cohort, 0 to 1; None for nobody."""
         return self.with_portfolio / self.cohort if self.cohort else None
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """Of those who first signed in within the period (`signed_in`), how many `talked`: began a conversation within the
+    funnel's `window`. `by_bucket`: the share by day, none in buckets smaller than that. `mature_at`: until then some of
+    them still may; None: nobody."""
+
+    signed_in: int
+    talked: int
+    window: dt.timedelta
+    mature_at: dt.datetime | None
+    as_of: dt.datetime | None
+    by_bucket: list[float | None]
+
+    @property
+    def share(self) -> float | None:
+        """0 to 1; None for nobody."""
+        return self.talked / self.signed_in if self.signed_in else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +96,7 @@ class StopFigures:
 
 # The onboarding funnel, and the steps of it that these figures are about (`docs/funnels.md`).
 _FUNNEL, _SIGNED_UP, _PORTFOLIO = "onboarding", "registered", "portfolio_made"
+_ACTIVATION, _TALKED = "activation", "first_conversation"
 
 
 class PeopleLook:
@@ -115,6 +138,28 @@ class PeopleLook:
             who,
             self._active.provenance,
             told.as_of,
+            told.mature_at,
+            self._onboarding.window,
+        )
+
+    def activation(self) -> Activation | None:
+        """How many of those who came began to talk; None as long as the funnel was never built."""
+        try:
+            told = current(_ACTIVATION)
+        except UnknownFunnelError:
+            return None
+        figures = funnel.figures(told, self.period.start, self.period.end)
+        number = told.number_of(_TALKED)
+        shares: list[float | None] = []
+        if self.period.bucket == "day":
+            shares = [cohort.conversion(number) for cohort in funnel.cohorts(_ACTIVATION, self.period)]
+        return Activation(
+            figures.entered,
+            figures.steps[number - 1].reached,
+            told.window,
+            figures.mature_at,
+            figures.as_of,
+            shares,
         )
 
     def by_bucket(self) -> list[PeopleBucket]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from django.urls import reverse
 from django.utils import timezone
 
-from activity.people import PeopleBucket, PeopleFigures, PeopleLook
+from activity.people import Activation, PeopleBucket, PeopleFigures, PeopleLook
 from admin_portal import words
 from admin_portal.words import Sentence
 from ai_tuning import feedback, review
@@ -30,6 +30,8 @@ class PeopleWindow:
     buckets: list[PeopleBucket]
     before: PeopleFigures | None
     earlier: list[PeopleBucket]
+    activation: Activation | None
+    activation_before: Activation | None
 
     def series(self, name: str) -> list[float | None]:
         return [getattr(bucket, name) for bucket in self.buckets]
@@ -87,7 +89,8 @@ def _people(period: Period) -> PeopleWindow:
     if not is_covered([each.active for each in buckets], [each.active for each in earlier]):
         earlier = []
     before = look_back.figures() if earlier else None
-    return PeopleWindow(look.figures(), buckets, before, earlier)
+    activation_before = look_back.activation() if earlier else None
+    return PeopleWindow(look.figures(), buckets, before, earlier, look.activation(), activation_before)
 
 
 def _metro(period: Period) -> MetroWindow | None:
@@ -106,47 +109,55 @@ def _cards(
 ) -> list[Card]:
     now = timezone.now()
     here = reverse("ai-metrics") + period.href
-    requests, errors, latency, first, tokens, _ = pages.request_cards(window)
+    requests, errors, latency, first, *_ = pages.request_cards(window)
+    cost = pages.cost_card(window)
     return [
-        *_people_cards(humans, compare=period.compare, hourly=period.bucket != "day"),
+        *_people_cards(period, humans, now),
         replace(requests, name="AI requests", href=here + requests.href),
-        replace(errors, href=here + errors.href),
         replace(latency, href=here + latency.href),
+        replace(errors, href=here + errors.href),
         replace(first, href=here + first.href),
-        replace(tokens, href=here + tokens.href),
+        replace(cost, href=here + cost.href if cost.href.startswith("#") else cost.href),
         *_metro_cards(period, metro, now),
         _batch_card(last, now),
         _lag_card(window, now),
     ]
 
 
-def _people_cards(humans: PeopleWindow, *, compare: bool, hourly: bool) -> list[Card]:
+def _people_cards(period: Period, humans: PeopleWindow, now_is: dt.datetime) -> list[Card]:
     now, before = humans.now, humans.before
-    users = reverse("admin:activity_user_changelist")
-    counted = age(now.signed_up_as_of, timezone.now()) if now.signed_up_as_of else ""
+    onboarding, compare = reverse("onboarding") + period.href, period.compare
+    # An hour's share of two or three sign-ups is noise: drawn by day only.
+    daily = period.bucket == "day"
+    counted = age(now.signed_up_as_of, now_is) if now.signed_up_as_of else ""
+    came, came_before = humans.activation, humans.activation_before
+    signed_up = "sign-ups not counted yet" if now.signed_up is None else f"{COUNT.show(now.signed_up)} signed up"
     return [
         card(
             "People active",
             now.active,
             before.active if before else None,
             compare=compare,
-            sub="" if now.total is None else f"of {COUNT.show(now.total)}",
+            sub=signed_up,
             values=humans.series("active"),
             earlier=humans.previous("active"),
             exactness=pages.bound_of(now.who),
-            href=reverse("admin:activity_event_changelist"),
+            href=reverse("onboarding-events") + period.href,
             age="now",
         ),
         card(
-            "Sign-ups",
-            now.signed_up,
-            before.signed_up if before else None,
+            "Activation",
+            came.share if came else None,
+            came_before.share if came_before else None,
+            unit=SHARE,
             compare=compare,
-            values=humans.series("signed_up"),
-            earlier=humans.previous("signed_up"),
-            note="" if now.signed_up is not None else "not counted yet",
-            href=users,
-            age=counted,
+            sub="to first chat",
+            values=came.by_bucket if came and daily else (),
+            earlier=came_before.by_bucket if came_before else (),
+            note=_still_open(came.mature_at if came else None, came.window if came else None, now_is),
+            exactness=f"exact, of {came.signed_in:,}" if came else "",
+            href=f"{onboarding}&funnel=activation",
+            age=age(came.as_of, now_is) if came and came.as_of else "",
         ),
         card(
             "Conversion",
@@ -155,14 +166,22 @@ def _people_cards(humans: PeopleWindow, *, compare: bool, hourly: bool) -> list[
             unit=SHARE,
             compare=compare,
             sub="to portfolio",
-            # An hour's share of two or three sign-ups is noise: drawn by day only.
-            values=[] if hourly else humans.series("conversion"),
+            values=humans.series("conversion") if daily else (),
             earlier=humans.previous("conversion"),
+            note=_still_open(now.mature_at, now.window, now_is),
             exactness=f"exact, of {now.cohort:,}",
-            href=users,
+            href=onboarding,
             age=counted,
         ),
     ]
+
+
+def _still_open(mature_at: dt.datetime | None, window: dt.timedelta | None, now: dt.datetime) -> str:
+    """What stands in the delta's place as long as a share can only rise: held against one that is done, it would
+    always look like a fall."""
+    if mature_at is None or window is None or mature_at <= now:
+        return ""
+    return f"may rise: {duration(window.total_seconds())} to get there"
 
 
 def _metro_cards(period: Period, metro: MetroWindow | None, now: dt.datetime) -> list[Card]:
@@ -188,7 +207,7 @@ def _metro_cards(period: Period, metro: MetroWindow | None, now: dt.datetime) ->
         card(
             "To review",
             waiting.unjudged,
-            sub="in 30 days",
+            sub="thumbs-down, 30 d",
             note=f"oldest {age(waiting.oldest, now)}" if waiting.oldest else "nothing waits",
             href=f"{tuning}?period=30d&rating=down",
             age="now",
@@ -222,14 +241,18 @@ def _batch_card(last: LastBatch | None, now: dt.datetime) -> Card:
 
 
 def _lag_card(window: Window, now: dt.datetime) -> Card:
+    """How far the figures are behind: everything written by then is in them."""
+    told = window.summary.provenance
+    behind = max(0.0, (now - told.as_of).total_seconds()) if told.as_of else None
     last_at = window.summary.last_at
     return card(
-        "Newest request",
-        (now - last_at).total_seconds() if last_at else None,
+        "Data behind",
+        behind,
         unit=SECONDS,
-        sub="ago",
-        href=f"{reverse('ai-metrics')}{window.period.href}{'#requests' if last_at else ''}",
-        note=f"{last_at:%H:%M:%S} UTC" if last_at else "none in this period",
-        exactness="live",
+        sub="" if told.as_of else "read as it is",
+        href=reverse("retention"),
+        note=f"newest request {age(last_at, now)}" if last_at else "no request in this period",
+        tone="warn" if told.is_stale else "",
+        exactness="late rows missing" if told.is_stale else "live",
         age="now",
     )

@@ -116,7 +116,7 @@ def notable(
     """Up to three things about the period that are worth a sentence, the strongest first."""
     found = [
         *_about_ratings(period, ratings, ratings_before),
-        *_about_people(humans, humans_before),
+        *_about_people(period, humans, humans_before),
         *_about_latency(period, window),
         *_about_stops(period),
     ]
@@ -136,21 +136,21 @@ def _about_ratings(
         yield strength, Sentence(text, f"{reverse('tuning')}{period.href}&rating=down", str(share))
 
 
-def _about_people(now: PeopleFigures, before: PeopleFigures | None) -> Iterator[tuple[float, Sentence]]:
+def _about_people(period: Period, now: PeopleFigures, before: PeopleFigures | None) -> Iterator[tuple[float, Sentence]]:
     if before is None:
         return
     counts = (
-        (now.active, before.active, "people active", "activity_event"),
-        (now.signed_up, before.signed_up, "sign-ups", "activity_user"),
+        (now.active, before.active, "people active", reverse("onboarding-events") + period.href),
+        (now.signed_up, before.signed_up, "sign-ups", reverse("onboarding") + period.href),
     )
-    for count, was, label, table in counts:
+    for count, was, label, href in counts:
         if count is None or was is None:
             continue
         strength = count_strength(count, was)
         if strength > STANDARD_ERRORS and was:
             change = delta(count, was)
             text = f"{COUNT.show(count)} {label}, {change.arrow} {change.change}; {COUNT.show(was)} before."
-            yield strength, Sentence(text, reverse(f"admin:{table}_changelist"), str(COUNT.show(count)))
+            yield strength, Sentence(text, href, str(COUNT.show(count)))
 
 
 def _about_latency(period: Period, window: Window) -> Iterator[tuple[float, Sentence]]:
@@ -171,5 +171,5 @@ def _about_stops(period: Period) -> Iterator[tuple[float, Sentence]]:
     for stop in people.what_stops_people(period, limit=1):
         who = f"{COUNT.show(stop.people)} {'person' if stop.people == 1 else 'people'}"
         last = f"{stop.last_at:%H:%M}" if period.bucket != "day" else f"{stop.last_at.day} {stop.last_at:%b %H:%M}"
-        href = f"{reverse('admin:activity_event_changelist')}?{urlencode({'error_code': stop.error_code})}"
+        href = f"{reverse('onboarding-events')}{period.href}&{urlencode({'error': stop.error_code})}"
         yield 1.0, Sentence(f"{who} met {stop.error_code}, last {last}.", href, who)

@@ -94,3 +94,5 @@ def _stop(where: Places, postgres: subprocess.Popen[bytes], redis: subprocess.Po
     for name, child in (("postgres", postgres), ("redis", redis)):
         _end(child)
         forget(where.run, name)
+    while _held:
+        _held.pop().close()

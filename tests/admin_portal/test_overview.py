@@ -12,7 +12,8 @@ from django.db import connections
 from django.utils import timezone
 
 from activity.funnels.refresh import refresh
-from sigmasight.lib.format import TOKENS, percent
+from metrics import filling
+from sigmasight.lib.format import percent
 from tests.conftest import TIME_ZERO
 from tests.days import make_room
 from tests.factories.activity import EventFactory, PortfolioFactory, UserFactory, talk
@@ -89,13 +90,12 @@ def test_an_empty_house_claims_nothing(as_admin):
     assert "All quiet" not in page.text
     assert "No batch runs yet" in page.text
     assert "Nobody was stopped" in page.text
-    unknown = ("Conversion", "Error rate", "Latency", "First token", "Thumbs-down", "Last batch", "Newest request")
-    assert {page.cards[name] for name in unknown} == {"–"}
+    unknown = "Activation, Conversion, Error rate, Latency, First token, Cost, Thumbs-down, Last batch, Data behind"
+    assert {page.cards[name] for name in unknown.split(", ")} == {"–"}
     assert {page.cards[name] for name in ("People active", "AI requests", "To review")} == {"0"}
-    assert page.cards["Sign-ups"] == "–"
-    assert "not counted yet" in page.text
+    assert "sign-ups not counted yet" in page.text
     refresh(budget=None)
-    assert read(as_admin.get(URL)).cards["Sign-ups"] == "0"
+    assert "0 signed up" in read(as_admin.get(URL)).text
 
 
 def test_where_nothing_failed_it_says_so(as_admin):
@@ -115,18 +115,51 @@ def test_the_cards_are_what_sql_counts(as_admin):
         "default",
         "SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM portfolios WHERE user_id = users.id)) FROM users",
     )
-    assert page.cards["Sign-ups"] == page.cards["People active"] == "40" == str(users)
+    assert page.cards["People active"] == "40" == str(users)
+    assert "40 signed up" in page.text
     assert page.cards["Conversion"] == plain(percent(made / users))
-    requests, failed, tokens = sql(
-        "default", "SELECT count(*), count(error_type), sum(input_tokens) FROM ai_request_metrics"
-    )
+    requests, failed = sql("default", "SELECT count(*), count(error_type) FROM ai_request_metrics")
     assert page.cards["AI requests"] == str(requests)
     assert page.cards["Error rate"] == plain(percent(failed / requests))
-    assert page.cards["Tokens in"] == plain(TOKENS.show(tokens))
     rated, down = sql("metro", "SELECT count(*), count(*) FILTER (WHERE rating = 'down') FROM ai_feedback")
     assert page.cards["Thumbs-down"] == plain(percent(down / rated))
     assert page.cards["To review"] == str(down - 1)
     assert page.cards["Last batch"] == "40 min"
+
+
+def test_activation_is_who_began_to_talk_of_those_who_signed_in(as_admin):
+    make_room(timezone.now())
+    silent, talks = UserFactory(created_at=ago(hours=9)), UserFactory(created_at=ago(hours=9))
+    for user in (silent, talks):
+        EventFactory(user_id=user.pk, event_type="onboarding.login_success", created_at=ago(hours=8))
+    talk(user_id=talks.pk)
+    refresh(budget=None)
+    page = read(as_admin.get(URL))
+    signed_in, began = sql(
+        "default",
+        "SELECT count(DISTINCT e.user_id), count(DISTINCT c.user_id) FROM user_activity_events e"
+        " LEFT JOIN agent_conversations c ON c.user_id = e.user_id WHERE event_type = 'onboarding.login_success'",
+    )
+    assert page.cards["Activation"] == plain(percent(began / signed_in)) == "50.0 %"
+    assert "exact, of 2" in page.text
+
+
+@time_machine.travel(TIME_ZERO, tick=False)
+def test_a_share_that_may_still_rise_is_not_held_against_one_that_is_done(as_admin):
+    make_room(TIME_ZERO, TIME_ZERO - dt.timedelta(days=1))
+    for hours in (2, 26):
+        UserFactory(created_at=TIME_ZERO - dt.timedelta(hours=hours))
+    refresh(budget=None)
+    assert "may rise: 14 d to get there" in plain(read(as_admin.get(URL)).text)
+
+
+def test_figures_that_nobody_brings_up_to_date_say_how_far_they_are_behind(as_admin):
+    make_room(timezone.now())
+    AIRequestFactory()
+    filling.fill_all(ago(hours=2), budget=None)
+    page = read(as_admin.get(URL))
+    assert page.cards["Data behind"] == "2 h"
+    assert "late rows missing" in page.text
 
 
 def test_a_card_leads_to_its_rows_in_the_period_of_the_page(as_admin):
@@ -146,9 +179,7 @@ def test_errors_that_stop_people_are_told_and_lead_to_their_rows(as_admin):
         EventFactory(user_id=uuid.uuid4(), error_code=code, error_message="Row 3 has no price")
     page = read(as_admin.get(URL))
     assert page.row("CSV & co")[2:4] == ["2", "2"]
-    assert all(
-        "error_code=CSV%20%26%20co" in each or "error_code=CSV+%26+co" in each for each in page.links if "CSV" in each
-    )
+    assert all("error=CSV%20%26%20co" in each or "error=CSV+%26+co" in each for each in page.links if "CSV" in each)
     assert "Row 3 has no price" in page.text
 
 
@@ -189,7 +220,7 @@ def test_every_period_is_drawn_compared_or_not(as_admin, query):
     AIRequestFactory(created_at=moment, total_latency_ms=900)
     refresh(budget=None)
     page = read(as_admin.get(f"{URL}?period={query}"))
-    assert (page.cards["AI requests"], page.cards["Sign-ups"], page.cards["People active"]) == ("1", "1", "1")
+    assert (page.cards["AI requests"], page.cards["People active"], "1 signed up" in page.text) == ("1", "1", True)
 
 
 @pytest.mark.parametrize("name", ["period", "from", "to", "compare", "model", "x"])
