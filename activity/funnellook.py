@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +13,7 @@ from activity.funnel_models import Funnel
 from activity.funnels.cells import OTHERS
 from activity.funnels.definition import Definition
 from activity.funnels.reading import covering
+from activity.funnels.recovery import Recoveries, recoveries
 from sigmasight.lib.periods import Period
 
 
@@ -92,6 +94,10 @@ class FunnelLook:
                 if each.is_named:
                     found.setdefault(each.code, []).append((gap, each.people))
         return {code: sorted(gaps, key=lambda each: (-each[1], each[0])) for code, gaps in found.items()}
+
+    def recoveries(self, categories: Sequence[str]) -> Recoveries:
+        """How people got on after the errors they met in the period."""
+        return recoveries(self.told, self.period.start, self.period.end, categories)
 
     def parts(self, by: By) -> list[Part]:
         """The period's people by source, device or stopping error, most people first."""

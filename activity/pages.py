@@ -15,6 +15,7 @@ from activity.funnel import Cohort, Dropped, StepFigures
 from activity.funnellook import FunnelLook, Part, Reason
 from activity.funnels.cells import OTHERS
 from activity.funnels.definition import Definition, Step
+from activity.funnels.recovery import Recovery
 from sigmasight.lib.charts import Chart, Series, Spark, line_chart, tiny_bars
 from sigmasight.lib.format import NBSP, delta, duration, milliseconds, percent
 from sigmasight.lib.periods import STEP, Period, is_covered
@@ -136,6 +137,7 @@ class CodeRow:
     href: str
     stopped: tuple[tuple[int, str, str], ...]
     is_named: bool
+    recovery: Recovery | None = None
 
     @property
     def share(self) -> float:
@@ -240,7 +242,9 @@ def _part_href(part: Part, by: str, gap: int, links: Links) -> str:
     return links.gap(gap, of={by: part.value or "-"})
 
 
-def code_rows(look: FunnelLook, codes: Sequence[CodeFigures], links: Links) -> list[CodeRow]:
+def code_rows(
+    look: FunnelLook, codes: Sequence[CodeFigures], links: Links, recovered: Mapping[str, Recovery]
+) -> list[CodeRow]:
     """The errors that met most people."""
     stops = look.stopped_by()
     found = []
@@ -257,6 +261,7 @@ def code_rows(look: FunnelLook, codes: Sequence[CodeFigures], links: Links) -> l
                     for gap, people in gaps
                 ),
                 is_named,
+                recovered.get(each.error_code),
             )
         )
     return found

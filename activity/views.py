@@ -68,13 +68,15 @@ def _rest(request: HttpRequest, look: FunnelLook, links: pages.Links, notes: lis
     steps = pages.step_rows(look, links)
     charts = pages.day_charts(told, seen, links, unfinished)
     as_of = look.figures.as_of
+    recovered = look.recoveries(of)
     return {
         "sentence": pages.sentence(look),
         "compared": pages.compared(look, seen),
         "steps": steps,
         "charts": charts,
         "are_events": any(total for _, total, _ in charts),
-        "codes": pages.code_rows(look, codes, links),
+        "codes": pages.code_rows(look, codes, links, recovered.by_code),
+        "recovered_since": recovered.since,
         "codes_left": max(0, len(codes) - pages.CODES_SHOWN),
         "events_href": links.events(),
         "errors_href": links.events(show="errors"),

@@ -131,7 +131,7 @@ def _people_cards(period: Period, humans: PeopleWindow, now_is: dt.datetime) -> 
     daily = period.bucket == "day"
     counted = age(now.signed_up_as_of, now_is) if now.signed_up_as_of else ""
     came, came_before = humans.activation, humans.activation_before
-    signed_up = "sign-ups not counted yet" if now.signed_up is None else f"{COUNT.show(now.signed_up)} signed up"
+    signed_up = "new: not counted yet" if now.signed_up is None else f"{COUNT.show(now.signed_up)} new"
     return [
         card(
             "People active",
@@ -207,7 +207,7 @@ def _metro_cards(period: Period, metro: MetroWindow | None, now: dt.datetime) ->
         card(
             "To review",
             waiting.unjudged,
-            sub="thumbs-down, 30 d",
+            sub="in 30 d",
             note=f"oldest {age(waiting.oldest, now)}" if waiting.oldest else "nothing waits",
             href=f"{tuning}?period=30d&rating=down",
             age="now",

@@ -93,9 +93,9 @@ def test_an_empty_house_claims_nothing(as_admin):
     unknown = "Activation, Conversion, Error rate, Latency, First token, Cost, Thumbs-down, Last batch, Data behind"
     assert {page.cards[name] for name in unknown.split(", ")} == {"–"}
     assert {page.cards[name] for name in ("People active", "AI requests", "To review")} == {"0"}
-    assert "sign-ups not counted yet" in page.text
+    assert "new: not counted yet" in page.text
     refresh(budget=None)
-    assert "0 signed up" in read(as_admin.get(URL)).text
+    assert "0 new" in read(as_admin.get(URL)).text
 
 
 def test_where_nothing_failed_it_says_so(as_admin):
@@ -116,7 +116,7 @@ def test_the_cards_are_what_sql_counts(as_admin):
         "SELECT count(*), count(*) FILTER (WHERE EXISTS (SELECT FROM portfolios WHERE user_id = users.id)) FROM users",
     )
     assert page.cards["People active"] == "40" == str(users)
-    assert "40 signed up" in page.text
+    assert "40 new" in page.text
     assert page.cards["Conversion"] == plain(percent(made / users))
     requests, failed = sql("default", "SELECT count(*), count(error_type) FROM ai_request_metrics")
     assert page.cards["AI requests"] == str(requests)
@@ -220,7 +220,7 @@ def test_every_period_is_drawn_compared_or_not(as_admin, query):
     AIRequestFactory(created_at=moment, total_latency_ms=900)
     refresh(budget=None)
     page = read(as_admin.get(f"{URL}?period={query}"))
-    assert (page.cards["AI requests"], page.cards["People active"], "1 signed up" in page.text) == ("1", "1", True)
+    assert (page.cards["AI requests"], page.cards["People active"], "1 new" in page.text) == ("1", "1", True)
 
 
 @pytest.mark.parametrize("name", ["period", "from", "to", "compare", "model", "x"])
