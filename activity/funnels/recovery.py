@@ -1,7 +1,7 @@
 """Who got over an error: of those who met it with steps still before them, how many reached a further one afterwards.
 
-Unlike the funnel's own figures, this is asked of the raw events, as what came after an error is not kept for every error
-of everybody: it reaches back as far as those do, and, where there are very many, as far as the newest LIMIT.
+Unlike the funnel's own figures, this is asked of the raw events, as what came after an error is not kept for every
+error of everybody: it reaches back as far as those do, and, where there are very many, as far as the newest LIMIT.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import CommandError, call_command, get_commands
 from django.db import connections
 
+from sigmasight.celery import app as celery
 from sigmasight.local import files, preflight
 from sigmasight.local.places import Places, places
 from sigmasight.local.postgres import Postgres
@@ -61,6 +62,7 @@ class _Launch:
         self.postgres = Postgres(where) if not _given("DATABASE_URL") else None
         self.redis = RedisServer(where) if not _given("REDIS_URL") else None
         self.how_to_sign_in = "sign in as before"
+        self.is_first_count = False
 
     def run(self, demo: bool, demo_days: int) -> None:
         preflight.check_port(self.address)
@@ -159,6 +161,20 @@ class _Launch:
             return
         # It draws a progress bar of its own, and says nothing where the database already has rows.
         call_command("seed_demo", "--days", str(days), "--if-empty")
+        self._count()
+
+    def _count(self) -> None:
+        """Counts what there is where nobody ever did: the first page shows figures, rather than that they will come."""
+        with connections["default"].cursor() as cursor:
+            cursor.execute(
+                "SELECT EXISTS (SELECT FROM user_activity_events),"
+                " EXISTS (SELECT FROM rollup_sources WHERE filled_until IS NOT NULL)"
+            )
+            holds_rows, was_counted = cursor.fetchone()
+        if holds_rows and not was_counted:
+            with self._doing("Figures of it, counted"):
+                self._quietly("fill_rollups", all=True)
+            self.is_first_count = True
 
     def _product(self) -> None:
         connections.close_all()
@@ -173,6 +189,8 @@ class _Launch:
                     f"The web did not answer within {WEB_SECONDS} s, so everything was stopped: its log says why, "
                     f"{self.where.logs / 'web.log'}."
                 )
+            if self.is_first_count:
+                celery.send_task("metrics.tasks.daily_job")  # the days before, which no night will make up till then
             step.note = f"logs in {_short(self.where.logs)}"
         self.supervisor.hold_interruptions()  # one in the middle of a line would print it twice
         self.steps.console.print()

@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from activity.funnellook import definitions
-from activity.funnels.recovery import Recovery, recoveries
+from activity.funnels.recovery import LIMIT, Recovery, recoveries
 from activity.funnels.refresh import refresh
 from tests.activity.funnel_oracle import ship
 from tests.conftest import TIME_ZERO
@@ -37,9 +37,9 @@ def happen(
     EventFactory(event_type=kind, created_at=at, user_id=user, session_id=session, error_code=code or None)
 
 
-def look(**options: int) -> tuple[dict[str, Recovery], dt.datetime | None]:
+def look(limit: int = LIMIT) -> tuple[dict[str, Recovery], dt.datetime | None]:
     refresh(TIME_ZERO, budget=None)
-    found = recoveries(definitions()[0], START, END, ["onboarding"], **options)
+    found = recoveries(definitions()[0], START, END, ["onboarding"], limit=limit)
     return dict(found.by_code), found.since
 
 
@@ -75,7 +75,9 @@ def test_an_error_before_anybody_knew_who_it_was_belongs_to_who_signed_up() -> N
 
 def test_of_very_many_errors_it_says_since_when_it_looked() -> None:
     for back in range(5):
-        happen("onboarding.login_error", TIME_ZERO - (back + 1) * HOUR, uuid.uuid4(), code="LOGIN_FAILED")
+        user = uuid.uuid4()
+        happen(STEPS[1], TIME_ZERO - 9 * HOUR, user)
+        happen("onboarding.login_error", TIME_ZERO - (back + 1) * HOUR, user, code="LOGIN_FAILED")
 
     found, since = look(limit=3)
     assert found["LOGIN_FAILED"].people == 3
