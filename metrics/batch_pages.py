@@ -13,7 +13,7 @@ from django.urls import reverse
 from metrics.batch import LastBatch
 from metrics.batchfigures import LEAST_EXTRA, NO_RUNS, BatchFigures, BatchFilter, is_slow
 from metrics.batchhistory import Now
-from metrics.phases import PhaseFigures, Phases
+from metrics.phases import PhaseFigures, Phases, in_order
 from sigmasight.lib.cards import Card, card
 from sigmasight.lib.charts import Chart, Series, Spark, bar_chart, sparkline, tiny_bars
 from sigmasight.lib.chips import SHOWN, Chip
@@ -26,6 +26,8 @@ KINDS = {"engine": "the engine’s", "own": "our own jobs", "all": "both"}
 TRIGGERS_SHOWN = 6
 # Two runs differ by more than chance from here on, as a share of the usual.
 TREND = 0.1
+# So many phases are layers of their own in the chart.
+LAYERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,32 @@ def phase_rows(seen: Phases, course: Mapping[str, list[float | None]], last: Las
         )
         for each in seen.phases
     ]
+
+
+def phase_trend(seen: Phases, course: Mapping[str, list[float | None]], period: Period, query: QueryDict) -> Chart:
+    """The mean length of a run's phases by bucket, stacked: the ones that take most, and the rest together."""
+    at = period.buckets()
+    most = sorted(course, key=lambda name: -sum(each.mean * each.runs for each in seen.phases if each.phase == name))
+    named = in_order(most[:LAYERS])
+    series = [Series(name, course[name], tone=rank) for rank, name in enumerate(named, start=1)]
+    if rest := [course[name] for name in most[LAYERS:]]:
+        series.append(
+            Series(
+                f"{len(rest)} others",
+                [sum(each or 0.0 for each in column) for column in zip(*rest, strict=True)],
+                tone=5,
+            )
+        )
+    return bar_chart(
+        label=f"Mean length of each phase by {period.bucket}, {period.text}",
+        at=at,
+        series=series,
+        bucket=period.bucket,
+        unit=SECONDS,
+        hrefs=[period.bucket_href(each, query) for each in at],
+        total="in all phases",
+        empty="No run of this period recorded its phases.",
+    )
 
 
 def _trend(trend: float | None) -> str:

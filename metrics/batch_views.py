@@ -41,7 +41,7 @@ def batch_runs(request: HttpRequest) -> HttpResponse:
     last = batch.last_batch()
     doing = batchhistory.now(now)
     headline, tell = batch_pages.in_words(last, doing, now)
-    steps = phases.phases(period.start, period.end)
+    steps, course = phases.phases(period.start, period.end), phases.course(period)
     return render_part(
         request,
         "metrics/batch.html",
@@ -59,7 +59,8 @@ def batch_runs(request: HttpRequest) -> HttpResponse:
             "page": batchfigures.run_page(period, only, after),
             "is_narrowed": only != BatchFilter(),
             "steps": steps,
-            "phases": batch_pages.phase_rows(steps, batchfigures.phase_series(period), last),
+            "phases": batch_pages.phase_rows(steps, course, last),
+            "phase_trend": batch_pages.phase_trend(steps, course, period, request.GET),
             "last": last,
         },
     )

@@ -17,7 +17,7 @@ from django.db import connection
 from django.db.models import FloatField, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
-from metrics.batch import LONGEST, NIGHTLY, SLOWER, TOTAL, RunFigures, length, read_run
+from metrics.batch import LONGEST, NIGHTLY, SLOWER, RunFigures, length, read_run
 from metrics.batchhistory import COMPARED, Kind, history
 from metrics.models import BatchRun
 from metrics.querysets import OWN_RUNS
@@ -326,33 +326,3 @@ def _alike(run: BatchRun) -> list[BatchRun]:
     else:
         runs = runs.of_engine()
     return list(runs.defer("activity_log").newest_first()[:COMPARED])
-
-
-def phase_series(period: Period) -> dict[str, list[float | None]]:
-    """Mean seconds of each phase for each bucket of a period, None where no run of the engine recorded it."""
-    place = {at: rank for rank, at in enumerate(period.buckets())}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT phase, at, avg(seconds)
-              FROM (SELECT date_bin(%(step)s, started_at, %(origin)s) AS at, phase,
-                           CASE WHEN jsonb_typeof(value) = 'number'
-                                THEN CASE WHEN value::numeric BETWEEN 0 AND %(longest)s THEN value::float8 END
-                           END AS seconds
-                      FROM batch_run_history,
-                           jsonb_each(CASE WHEN jsonb_typeof(phase_durations) = 'object'
-                                           THEN phase_durations END) AS each(phase, value)
-                     WHERE started_at >= %(start)s AND started_at < %(end)s AND status <> 'running'
-                       AND batch_run_id NOT LIKE %(own)s
-                    OFFSET 0) AS recorded
-             WHERE seconds IS NOT NULL AND phase <> %(total)s
-             GROUP BY phase, at
-            """,
-            {**period.sql(), "longest": LONGEST, "own": f"{OWN_RUNS}%", "total": TOTAL},
-        )
-        rows = cursor.fetchall()
-    found: dict[str, list[float | None]] = {}
-    for phase, at, mean in rows:
-        if at in place:
-            found.setdefault(phase, [None] * len(place))[place[at]] = mean
-    return found

@@ -221,6 +221,7 @@ def _as_file(run: BatchRun, entries: list[batchlog.LogEntry]) -> HttpResponse:
 @conditional
 def phase_figures(request: HttpRequest, days: Days = 30) -> out.BatchPhasesOut:
     """The phases of the engine's runs that started in the last `days` times 24 hours and are over, failed ones too.
+    Of a UTC day with more than 300 runs, the newest 300 stand for all of them; `runs` counts them all.
 
     Seconds, with interpolated percentiles. `total_duration` is a total and no phase; what can be no length of time is
     left out.

@@ -12,7 +12,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from metrics import batch, batchfigures, jobs
+from metrics import batch, batchfigures, jobs, phases
 from metrics.batch_models import BatchRequest
 from metrics.batchfigures import BatchFilter
 from metrics.models import BatchRun
@@ -331,7 +331,7 @@ def test_phases_are_what_sql_counts_without_the_total_and_without_nonsense(as_ad
 def test_a_phases_course_is_its_mean_by_day():
     fill(100)
     period = named("30d", TIME_ZERO)
-    course = batchfigures.phase_series(period)
+    course = phases.course(period)
     runs = [batch.read_run(run) for run in BatchRun.objects.of_engine()]
     for name in PHASES:
         for rank, at in enumerate(period.buckets()):
@@ -417,3 +417,14 @@ def test_the_list_costs_as_many_queries_for_fifty_runs_as_for_one(as_admin, quer
     with counted() as fifty:
         read(as_admin.get(URL + query))
     assert len(one) == len(fifty) <= 12, "\n".join(fifty)
+
+
+def test_the_phases_are_drawn_over_time_the_longest_by_name(as_admin):
+    seconds = {f"phase_{n}_x": 100.0 * n for n in range(1, 7)}
+    night(phase_durations=seconds)
+    night(days=1, phase_durations=seconds)
+    html = read(as_admin.get(URL)).html
+    trend = html[html.index("Mean length of each phase by day") :]
+    for said in ("phase_6_x", "phase_3_x", "2 others", "5 min", "35 min"):
+        assert said in plain(trend)
+    assert "the newest 300" not in html

@@ -165,3 +165,18 @@ def test_it_asks_two_questions_whatever_the_number_of_runs(django_assert_num_que
             night(1 + back / 100, {"a": 5, "b": 7})
         with django_assert_num_queries(2):
             phases.phases(START, TIME_ZERO)
+
+
+def test_a_day_of_very_many_runs_is_read_by_its_newest(monkeypatch):
+    monkeypatch.setattr(phases, "PER_DAY", 2)
+    for hours, seconds in ((1, 10), (2, 20), (3, 900)):
+        night(1 + hours / 100, {"a": seconds})
+    night(3, {"a": 60})
+    found = phases.phases(START, TIME_ZERO)
+    assert (found.runs, found.is_cut) == (4, True)
+    assert (of("a").runs, of("a").mean, of("a").longest) == (3, 30, 60)
+
+
+def test_days_of_few_runs_are_read_whole():
+    night(1, {"a": 10})
+    assert not phases.phases(START, TIME_ZERO).is_cut
