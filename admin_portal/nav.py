@@ -41,7 +41,7 @@ GROUPS: tuple[tuple[str, tuple[Item, ...]], ...] = (
         "Operations",
         (
             Item("Batch runs", "batch", "batch", ("batch-run",)),
-            Item("Retention", "retention", "clock"),
+            Item("System", "system", "system", ("system-do", "retention")),
             Item("Raw tables", "admin:index", "database"),
             Item("JSON API", "api:docs", "plug"),
         ),

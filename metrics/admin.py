@@ -8,7 +8,7 @@ from django.db.models import Model, Q
 
 from activity.admin import PERSON, CellTable, KeptTable, of_person
 from metrics.batch_admin import BATCH_TABLES
-from metrics.job_models import AggregatedDay, RetentionReceipt, UnsealedDay
+from metrics.job_models import AggregatedDay, JobBeat, RetentionReceipt, UnsealedDay
 from metrics.models import AIRequest, BatchRun, DailyMetric
 from metrics.rollup_models import AIRequestRollup, AIToolRollup, ModelPrice
 from sigmasight.lib.rawadmin import (
@@ -151,6 +151,13 @@ class UnsealedDayTable(KeptTable):
     ordering = ["-date", "-id"]
 
 
+class JobBeatTable(KeptTable):
+    about = "When each job of the beat last started, and what came of it."
+    columns = ("task", "started_at", "previous_at", "ended_at", "outcome", "error")
+    sortable = ("task",)
+    ordering = ["task"]
+
+
 class RetentionReceiptTable(KeptTable):
     about = "What was removed for its age, kept for ever."
     columns = ("at", "table_name", "partition", "first", "last", "rows", "bytes", "run_id")
@@ -166,6 +173,7 @@ RAW_TABLES: Mapping[type[Model], type[RawTable]] = {
     AIRequestRollup: AIRequestRollupTable,
     AIToolRollup: AIToolRollupTable,
     AggregatedDay: AggregatedDayTable,
+    JobBeat: JobBeatTable,
     UnsealedDay: UnsealedDayTable,
     RetentionReceipt: RetentionReceiptTable,
     **BATCH_TABLES,

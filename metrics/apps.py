@@ -6,8 +6,10 @@ class MetricsConfig(AppConfig):
     verbose_name = "AI requests, batch runs, daily metrics"
 
     def ready(self) -> None:
-        from metrics import journey, keeping
+        from metrics import beats, journey, keeping, workers
         from sigmasight.lib import timeline
 
         timeline.register(*journey.SOURCES)
         keeping.register()
+        beats.connect()
+        workers.connect()

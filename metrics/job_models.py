@@ -105,3 +105,26 @@ class RetentionReceipt(models.Model):
     def days(self) -> int:
         """How many days a partition was of; 0 where that is not known."""
         return (self.last - self.first).days if self.first and self.last else 0
+
+
+class JobBeat(models.Model):
+    """When the beat last had a worker start one of its jobs, when the time before, and what came of it
+    (`metrics.beats`). `previous_at`: the start before the last."""
+
+    task = models.CharField(max_length=200, primary_key=True)
+    started_at = models.DateTimeField()
+    previous_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=10)
+    error = models.CharField(max_length=500, default="", db_default="")
+
+    class Meta:
+        db_table = "job_beats"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(outcome__in=["running", "done", "failed"]), name="ck_job_beat_outcome"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task} at {self.started_at}"

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 from django.db import connections, router
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.graph import MigrationGraph
+from django.db.migrations.loader import MigrationLoader
 
 
 @contextmanager
@@ -47,6 +49,12 @@ def migration_state(alias: str) -> MigrationState:
     executor = MigrationExecutor(connections[alias])
     plan = executor.migration_plan(_of(alias, executor.loader.graph.leaf_nodes()))
     return MigrationState(alias, tuple(f"{migration.app_label}.{migration.name}" for migration, _ in plan))
+
+
+@cache
+def known_migrations(alias: str) -> frozenset[tuple[str, str]]:
+    """The migrations that the code has for this database, as (app, name). Files do not change while a process lives."""
+    return frozenset(node for node in MigrationLoader(None).graph.nodes if router.allow_migrate(alias, node[0]))
 
 
 def _of(alias: str, nodes: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -66,6 +66,27 @@ def partitions(table: str, using: str = "default") -> list[Partition]:
         return _partitions(cursor, table)
 
 
+def sized_partitions(tables: Iterable[str], using: str = "default") -> dict[str, list[tuple[Partition, int]]]:
+    """The partitions of several tables, each with its bytes on disk, indexes and all, in order of time; by table, in
+    one statement."""
+    names = list(tables)
+    found: dict[str, list[tuple[Partition, int]]] = {name: [] for name in names}
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT parent, child.relname, pg_get_expr(child.relpartbound, child.oid), pg_total_relation_size(child.oid)
+              FROM unnest(%s::text[]) AS parent
+              JOIN pg_inherits ON inhparent = to_regclass(quote_ident(parent))
+              JOIN pg_class child ON child.oid = inhrelid
+             WHERE NOT inhdetachpending
+            """,
+            [names],
+        )
+        for table, name, expression, size in cursor.fetchall():
+            found[table] += [(part, size) for part in _partition(table, name, expression)]
+    return {table: sorted(parts, key=lambda each: each[0].low) for table, parts in found.items()}
+
+
 def ensure_days(table: str, days: Iterable[dt.date], using: str = "default") -> list[dt.date]:
     """Makes the day partitions of `table` that are missing, and returns their days.
 
@@ -256,13 +277,14 @@ def _partitions(cursor: BaseDatabaseWrapper.CursorWrapper, table: str) -> list[P
         """,
         [table],
     )
-    found = []
-    for name, expression in cursor.fetchall():
-        match = _BOUND.search(expression)
-        if match:
-            low, high = _bound(match["low"]), _bound(match["high"])
-            found.append(Partition(name, low, high, name.startswith(f"{table}_gap_")))
+    found = [part for name, expression in cursor.fetchall() for part in _partition(table, name, expression)]
     return sorted(found, key=lambda part: part.low)
+
+
+def _partition(table: str, name: str, expression: str) -> Iterator[Partition]:
+    if match := _BOUND.search(expression):
+        low, high = _bound(match["low"]), _bound(match["high"])
+        yield Partition(name, low, high, name.startswith(f"{table}_gap_"))
 
 
 def _bound(text: str) -> dt.datetime:

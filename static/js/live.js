@@ -6,13 +6,18 @@
   const EVERY = 5000;
   const inUse = (node) => node.contains(document.activeElement) || node.querySelector("details[open]");
 
-  function ask() {
+  // `data-live="10"`: every ten seconds.
+  const isDue = (node, turn) => turn % Math.max(1, Math.round((Number(node.dataset.live) * 1000 || EVERY) / EVERY)) === 0;
+  let turns = 0;
+
+  function ask(turn = 0) {
     if (document.visibilityState !== "visible") return;
-    for (const node of document.querySelectorAll("[data-live]")) if (!inUse(node)) htmx.trigger(node, "live");
+    for (const node of document.querySelectorAll("[data-live]"))
+      if (isDue(node, turn) && !inUse(node)) htmx.trigger(node, "live");
   }
 
-  setInterval(ask, EVERY);
-  document.addEventListener("visibilitychange", ask);
+  setInterval(() => ask(++turns), EVERY);
+  document.addEventListener("visibilitychange", () => ask());
 
   const stop = (event) => event.detail.elt.removeAttribute("data-live");
   document.addEventListener("htmx:responseError", stop);
