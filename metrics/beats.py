@@ -53,7 +53,7 @@ class Beat:
 def beats(now: dt.datetime | None = None) -> tuple[Beat, ...]:
     """Every job of the beat, in the schedule's order. One statement."""
     now = now or dt.datetime.now(dt.UTC)
-    wanted = settings.CELERY_BEAT_SCHEDULE
+    wanted: dict[str, dict[str, Any]] = settings.CELERY_BEAT_SCHEDULE
     families = [_RUNS.get(entry["task"].rpartition(".")[2], "") for entry in wanted.values()]
     with connection.cursor() as cursor:
         cursor.execute(

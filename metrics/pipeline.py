@@ -38,13 +38,15 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class FunnelState:
-    """An active funnel. `left`: parts of its build still to do, None where there is nothing to build."""
+    """An active funnel. `left`: parts of its build still to do, None where there is nothing to build; `as_of`: what was
+    written until then is in its cells, as `activity.funnel` has it."""
 
     id: int
     name: str
     version: int
     built_at: dt.datetime | None
     left: int | None
+    as_of: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,10 @@ class Removals:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """`funnels_as_of`: the funnels' sources were looked through until then, None: never. `unsealed`: days that did not
-    add up."""
+    """`unsealed`: days that did not add up."""
 
     filled: tuple[Filled, ...]
     funnels: tuple[FunnelState, ...]
-    funnels_as_of: dt.datetime | None
     aside: tuple[SetAside, ...]
     unsealed: int
     removed: Removals
@@ -101,9 +101,10 @@ _ASKED = """
                  FROM unnest(%(sources)s::text[]) WITH ORDINALITY AS wanted(source, place)
                  LEFT JOIN rollup_sources known ON known.name = wanted.source ORDER BY place) AS s),
            (SELECT json_agg(f) FROM (
-               SELECT id, name, version, built_at, build_slices - build_next AS left
+               SELECT id, name, version, built_at, build_slices - build_next AS left,
+                      (SELECT LEAST(looked_at, (SELECT min(marked_at) FROM funnel_marks WHERE funnel_id = funnels.id))
+                         FROM funnel_sources WHERE name = 'events') AS as_of
                  FROM funnels WHERE is_active ORDER BY name, version) AS f),
-           (SELECT CASE WHEN count(looked_at) = count(*) THEN min(looked_at) END FROM funnel_sources),
            (SELECT json_agg(q) FROM (
                SELECT source_table, count(*) AS rows, min(quarantined_at) AS since, max(quarantined_at) AS newest,
                       count(*) FILTER (WHERE row_created_at <= quarantined_at) AS behind,
@@ -121,17 +122,18 @@ def pipeline(now: dt.datetime | None = None) -> Pipeline:
     now = now or dt.datetime.now(dt.UTC)
     with connection.cursor() as cursor:
         cursor.execute(_ASKED, {"sources": [each.table for each in SOURCES], "month": now - 30 * _DAY})
-        filled, funnels, looked_at, aside, unsealed, removed, newest = cursor.fetchone()
+        filled, funnels, aside, unsealed, removed, newest = cursor.fetchone()
     return Pipeline(
         tuple(
             Filled(each["name"], _at(each["as_of"]), _at(each["filled_until"]), each["marks"], _at(each["oldest"]))
             for each in filled
         ),
         tuple(
-            FunnelState(each["id"], each["name"], each["version"], _at(each["built_at"]), each["left"])
+            FunnelState(
+                each["id"], each["name"], each["version"], _at(each["built_at"]), each["left"], _at(each["as_of"])
+            )
             for each in funnels or ()
         ),
-        looked_at,
         tuple(
             SetAside(
                 each["source_table"],
@@ -144,7 +146,7 @@ def pipeline(now: dt.datetime | None = None) -> Pipeline:
             for each in aside or ()
         ),
         unsealed,
-        Removals(*removed, newest),
+        Removals(removed[0], int(removed[1]), int(removed[2]), newest),
     )
 
 

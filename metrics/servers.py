@@ -106,7 +106,6 @@ _ASKED = f"""
 def database(alias: str) -> Database | None:
     """How a database stands; None where it does not answer. Two statements, the first of which only takes the time."""
     with reaching(alias), connections[alias].cursor() as cursor:
-        cursor.execute("SELECT 1")  # whoever connects first waits longer
         began = time.perf_counter()
         cursor.execute("SELECT 1")
         answers = (time.perf_counter() - began) * 1000

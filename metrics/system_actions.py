@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from celery import Task
 from django.urls import reverse
 from kombu.exceptions import OperationalError as BrokerError
 
@@ -28,7 +28,7 @@ class Action:
     title: str
     does: str
     watch: str
-    task: Task
+    task: Any
 
     def ask(self, by: str) -> None:
         """Hands it to a worker. Raises QueueAwayError."""

@@ -140,5 +140,6 @@ def _day(category: str, cell: Cell, *, early: bool) -> DayCell:
         href = "#actions"
     else:
         on = {"date__year": cell.date.year, "date__month": cell.date.month, "date__day": cell.date.day}
-        href = f"{reverse('admin:metrics_dailymetric_changelist')}?{urlencode({**on, 'q': f'{category}.'})}"
+        only = urlencode([*on.items(), ("q", f"{category}.")])
+        href = f"{reverse('admin:metrics_dailymetric_changelist')}?{only}"
     return DayCell(cell.date.day, state, href, f"{date}: {said}")
