@@ -35,6 +35,9 @@ GROUPS: tuple[tuple[str, tuple[Item, ...]], ...] = (
         (
             Item("Metrics", "ai-metrics", "pulse"),
             Item("Tuning", "tuning", "tune", ("tuning-conversation",)),
+            Item("Knowledge", "knowledge", "book", ("knowledge-document",)),
+            Item("Memories", "memories", "memo"),
+            Item("Feedback", "feedback", "thumb-down"),
         ),
     ),
     (

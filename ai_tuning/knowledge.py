@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,11 +14,19 @@ from django.db.models.functions import Left, Length
 
 from ai_tuning.models import Document
 from ai_tuning.querysets import DocumentQuerySet
+from sigmasight.lib.pagination import Cursor
 
 # Characters of a document's content that a list shows; a longer one ends in "...".
 EXCERPT = 500
 # Scopes that are counted one by one: `portfolio:<id>` alone may be 100,000.
 NAMED_SCOPES = 200
+# A document that nobody has touched for so long may say what is no longer so.
+STALE_AFTER = dt.timedelta(days=90)
+NEIGHBOURS = 8
+# Words of a document by which others like it are looked for, where there is no embedding.
+TELLING_WORDS = 12
+SHOWN = 50
+CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +142,72 @@ def _row(found: Document, content: str, length: int, embedded: bool) -> Document
         found.created_at,
         found.updated_at,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A document like another. `likeness`: cosine similarity of the embeddings, -1 to 1; None where they are compared
+    by their words, and stand in the order of how well those match."""
+
+    id: UUID
+    title: str
+    scope: str
+    likeness: float | None
+
+
+def neighbours(of: DocumentRow, limit: int = NEIGHBOURS) -> list[Neighbour]:
+    """Those most like a document, nearest first: by their embeddings (the HNSW index, so about the nearest), or, where
+    it has none, by PostgreSQL's full-text rank of its title's and first lines' words."""
+    with connections["metro"].cursor() as cursor:
+        if of.has_embedding:
+            cursor.execute(
+                """
+                SELECT d.id, d.title, d.scope, 1 - (d.embedding <=> mine.embedding)
+                  FROM (SELECT embedding FROM ai_kb_documents WHERE id = %(id)s) mine
+                 CROSS JOIN LATERAL (
+                       SELECT id, title, scope, embedding FROM ai_kb_documents
+                        WHERE embedding IS NOT NULL ORDER BY embedding <=> mine.embedding LIMIT %(limit)s + 1) d
+                 WHERE d.id <> %(id)s ORDER BY 4 DESC LIMIT %(limit)s
+                """,
+                {"id": of.id, "limit": limit},
+            )
+        else:
+            cursor.execute(
+                """
+                WITH words AS (
+                    SELECT string_agg(quote_literal(lexeme), ' | ')::tsquery AS any
+                      FROM (SELECT lexeme FROM unnest(to_tsvector('english', %(text)s))
+                             ORDER BY cardinality(positions) DESC, lexeme LIMIT %(words)s) AS telling
+                )
+                SELECT d.id, d.title, d.scope, NULL
+                  FROM words, ai_kb_documents d
+                 CROSS JOIN LATERAL (SELECT to_tsvector('english', d.title || ' ' || left(d.content, 4000)) AS vector) v
+                 WHERE d.id <> %(id)s AND v.vector @@ words.any
+                 ORDER BY ts_rank_cd(v.vector, words.any, 1) DESC, d.id LIMIT %(limit)s
+                """,
+                {"id": of.id, "text": f"{of.title} {of.content[:EXCERPT]}", "words": TELLING_WORDS, "limit": limit},
+            )
+        return [Neighbour(*row) for row in cursor.fetchall()]
+
+
+def page(found: DocumentQuerySet, after: Cursor | None, size: int = SHOWN) -> tuple[list[Document], Cursor | None]:
+    """A page of documents, changed last first, and where the next begins."""
+    ordered = found.changed_last_first()
+    rows = list((ordered.after(after) if after is not None else ordered)[: size + 1])
+    shown = rows[:size]
+    return shown, Cursor(shown[-1].updated_at, shown[-1].pk) if len(rows) > size else None
+
+
+def stale(now: dt.datetime) -> int:
+    """How many documents nobody has touched for STALE_AFTER."""
+    return Document.objects.in_state("stale", now - STALE_AFTER).count()
+
+
+def file_rows(found: DocumentQuerySet, now: dt.datetime) -> Iterator[tuple[Any, ...]]:
+    """Every document as a row of a file, without its text: id, changed, made, scope, title, characters, whether it is
+    embedded, whether it is stale."""
+    rows = found.changed_last_first().values_list(
+        "pk", "updated_at", "created_at", "scope", "title", Length("content"), _has_embedding()
+    )
+    for row in rows.iterator(chunk_size=CHUNK):
+        yield *row, now - row[1] > STALE_AFTER

@@ -9,6 +9,9 @@ from django.db.models import Count
 
 from ai_tuning.models import Memory
 from ai_tuning.querysets import MemoryQuerySet
+from sigmasight.lib.pagination import Cursor
+
+SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,14 @@ def narrowed(scope: str | None = None, user_id: UUID | None = None, search: str 
     if user_id is not None:
         found = found.of_user(user_id)
     return found.mentioning(search) if search else found
+
+
+def page(found: MemoryQuerySet, after: Cursor | None, size: int = SHOWN) -> tuple[list[Memory], Cursor | None]:
+    """A page of memories, newest first, and where the next begins."""
+    ordered = found.newest_first()
+    rows = list((ordered.after(after) if after is not None else ordered)[: size + 1])
+    shown = rows[:size]
+    return shown, Cursor(shown[-1].created_at, shown[-1].pk) if len(rows) > size else None
 
 
 def figures() -> MemoryFigures:

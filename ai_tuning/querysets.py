@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
 from django.db import models
+from django.db.models.expressions import RawSQL
 
 from activity.querysets import among
 from sigmasight.lib.pagination import Cursor
@@ -58,6 +59,13 @@ class FeedbackQuerySet(models.QuerySet["Feedback"]):
     def commented(self) -> Self:
         return self.filter(comment__gt="")
 
+    def on_answers(self, arrays: Iterable[str]) -> Self:
+        """Those given to the answers of these arrays of ids (as `feedback.answers_of` has them)."""
+        on = models.Q(pk__in=[])
+        for array in arrays:
+            on |= models.Q(message_id__in=RawSQL("SELECT unnest(%s::uuid[])", [array]))
+        return self.filter(on)
+
     def newest_first(self) -> Self:
         return self.order_by("-created_at", "-id")
 
@@ -66,11 +74,25 @@ class FeedbackQuerySet(models.QuerySet["Feedback"]):
         older = models.Q(created_at__lt=cursor.at) | models.Q(created_at=cursor.at, id__lt=cursor.id)
         return self.filter(older, created_at__lte=cursor.at)
 
+    def oldest_first(self) -> Self:
+        return self.order_by("created_at", "id")
+
+    def later_than(self, cursor: Cursor) -> Self:
+        """Those that come after the cursor's row in `oldest_first`."""
+        newer = models.Q(created_at__gt=cursor.at) | models.Q(created_at=cursor.at, id__gt=cursor.id)
+        return self.filter(newer, created_at__gte=cursor.at)
+
 
 class MemoryQuerySet(models.QuerySet["Memory"]):
     def learned(self) -> Self:
         """Those that were learnt from feedback."""
         return self.filter(tags__source__in=LEARNED_SOURCES)
+
+    def of_source(self, source: str) -> Self:
+        """ "learned" from feedback, "told" by the application, or "" for both."""
+        if source == "told":
+            return self.exclude(tags__source__in=LEARNED_SOURCES)
+        return self.learned() if source == "learned" else self
 
     def in_scope(self, scope: str) -> Self:
         return self.filter(scope=scope)
@@ -103,6 +125,20 @@ class LearningRunQuerySet(models.QuerySet["LearningRun"]):
 class DocumentQuerySet(models.QuerySet["Document"]):
     def in_scope(self, scope: str) -> Self:
         return self.filter(scope=scope)
+
+    def in_state(self, state: str, stale_before: dt.datetime) -> Self:
+        """ "stale": not changed since a moment; "fresh": changed since; "": both."""
+        if state == "stale":
+            return self.filter(updated_at__lt=stale_before)
+        return self.filter(updated_at__gte=stale_before) if state == "fresh" else self
+
+    def changed_last_first(self) -> Self:
+        return self.order_by("-updated_at", "-id")
+
+    def after(self, cursor: Cursor) -> Self:
+        """Those that come after the cursor's row in `changed_last_first`."""
+        older = models.Q(updated_at__lt=cursor.at) | models.Q(updated_at=cursor.at, id__lt=cursor.id)
+        return self.filter(older, updated_at__lte=cursor.at)
 
     def mentioning(self, text: str) -> Self:
         """Those whose title or content holds the text, in whatever case."""
