@@ -28,6 +28,8 @@ TRIGGERS_SHOWN = 6
 TREND = 0.1
 # So many phases are layers of their own in the chart.
 LAYERS = 4
+# Characters of a name beside a chart.
+NAMED = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +286,7 @@ def phase_trend(seen: Phases, course: Mapping[str, list[float | None]], period: 
     at = period.buckets()
     most = sorted(course, key=lambda name: -sum(each.mean * each.runs for each in seen.phases if each.phase == name))
     named = in_order(most[:LAYERS])
-    series = [Series(name, course[name], tone=rank) for rank, name in enumerate(named, start=1)]
+    series = [Series(_short(name), course[name], tone=rank) for rank, name in enumerate(named, start=1)]
     if rest := [course[name] for name in most[LAYERS:]]:
         series.append(
             Series(
@@ -303,6 +305,12 @@ def phase_trend(seen: Phases, course: Mapping[str, list[float | None]], period: 
         total="in all phases",
         empty="No run of this period recorded its phases.",
     )
+
+
+def _short(phase: str) -> str:
+    """A phase's name as there is room for beside a chart; the table below has all of it."""
+    name = phase.removeprefix("phase_")
+    return name if len(name) <= NAMED else f"{name[: NAMED - 1]}…"
 
 
 def _trend(trend: float | None) -> str:
