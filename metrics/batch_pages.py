@@ -29,7 +29,7 @@ TREND = 0.1
 # So many phases are layers of their own in the chart.
 LAYERS = 4
 # Characters of a name beside a chart.
-NAMED = 18
+NAMED = 16
 
 
 @dataclass(frozen=True, slots=True)

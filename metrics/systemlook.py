@@ -70,6 +70,10 @@ def problems(seen: Look) -> list[Problem]:
     return [*_away(seen), *_jobs(seen), *_figures(seen), *_databases(seen), *_rows(seen)]
 
 
+def _many(number: int, word: str) -> str:
+    return f"{count(number)} {word}{'' if number == 1 else 's'}"
+
+
 def _away(seen: Look) -> Iterator[Problem]:
     if seen.metro is None:
         yield Problem(
@@ -113,7 +117,7 @@ def _figures(seen: Look) -> Iterator[Problem]:
         yield Problem(f"Not built yet: {', '.join(unbuilt)}.", "manage.py refresh_funnels builds it.", "#rollups")
     if seen.pipeline.unsealed:
         yield Problem(
-            f"{count(seen.pipeline.unsealed)} days could not be sealed.",
+            f"{_many(seen.pipeline.unsealed, 'day')} could not be sealed.",
             "Nothing of them is removed; Retention says why.",
             "/admin/system/retention#unsealed",
         )
@@ -125,7 +129,7 @@ def _databases(seen: Look) -> Iterator[Problem]:
             continue
         if each.missing:
             yield Problem(
-                f"{each.name}: {count(len(each.missing))} migrations to apply.",
+                f"{each.name}: {_many(len(each.missing), 'migration')} to apply.",
                 "manage.py migrate.",
                 "#databases",
                 "bad",
@@ -146,7 +150,7 @@ def _databases(seen: Look) -> Iterator[Problem]:
 
 def _rows(seen: Look) -> Iterator[Problem]:
     if storage.is_short(seen.partitions):
-        yield Problem(f"Partitions are only {seen.ahead} days ahead.", "Make partitions now.", "#partitions")
+        yield Problem(f"Partitions are only {_many(seen.ahead, 'day')} ahead.", "Make partitions now.", "#partitions")
     for part in seen.partitions:
         if part.hole:
             yield Problem(

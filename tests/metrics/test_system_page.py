@@ -196,7 +196,7 @@ def test_a_migration_that_is_missing_is_named(as_admin):
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'metrics' AND name = '0001_initial'")
     assert servers.database("default").missing == ("metrics.0001_initial",)
-    assert "gondola: 1 migrations to apply. manage.py migrate." in plain(read(as_admin.get(PAGE)).text)
+    assert "gondola: 1 migration to apply. manage.py migrate." in plain(read(as_admin.get(PAGE)).text)
 
 
 def test_bytes_a_row_are_those_of_the_table_over_its_rows():
