@@ -11,9 +11,11 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from activity.tasks import keep_partitions_ahead
 from metrics.tasks import daily_job, fill_rollups
+from metrics.workers import redis_state
 
 # What no worker took by then lapses: it must not begin when nobody expects it any more.
 EXPIRES = 600
+AWAY = "Redis does not answer: nothing was started."
 
 
 class QueueAwayError(Exception):
@@ -32,10 +34,13 @@ class Action:
 
     def ask(self, by: str) -> None:
         """Hands it to a worker. Raises QueueAwayError."""
+        # Asked first: Celery would try for several seconds, whatever it is told.
+        if redis_state() is None:
+            raise QueueAwayError(AWAY)
         try:
             self.task.apply_async(kwargs={"by": by}, expires=EXPIRES, retry=False)
         except (BrokerError, OSError) as error:
-            raise QueueAwayError("Redis does not answer: nothing was started.") from error
+            raise QueueAwayError(AWAY) from error
 
     @property
     def watched_at(self) -> str:

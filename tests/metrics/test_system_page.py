@@ -518,6 +518,14 @@ def test_with_redis_away_nothing_is_started_and_it_says_so(as_super_admin):
     assert "Redis does not answer: nothing was started." in answer.content.decode()
 
 
+def test_with_redis_away_that_is_said_at_once(as_super_admin, settings):
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    began = time.monotonic()
+    answer = as_super_admin.post(f"{PAGE}/do/fill-rollups")
+    assert time.monotonic() - began < 1.5
+    assert answer["Location"] == PAGE
+
+
 def test_the_daily_job_is_run_in_the_name_of_who_asked():
     from metrics.tasks import daily_job
 
