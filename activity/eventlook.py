@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -133,6 +134,26 @@ def event_page(found: Explored, after: Cursor | None, size: int) -> EventPage:
     page = list(rows.order_by("-created_at", "-id")[: size + 1])
     last = page[size - 1] if len(page) > size else None
     return EventPage(tuple(page[:size]), Cursor(last.created_at, last.pk) if last else None)
+
+
+EVENT_COLUMNS = (
+    "id", "created_at", "event_type", "event_category", "user_id", "session_id", "error_code", "error_message",
+    "event_data", "ip_address", "user_agent",
+)  # fmt: skip
+CHUNK = 500
+
+
+def event_rows(found: Explored) -> Iterator[tuple[Any, ...]]:
+    """Every event as a row of a file, newest first, read CHUNK at a time."""
+    after: Cursor | None = None
+    while True:
+        page = event_page(found, after, CHUNK)
+        for row in page.rows:
+            data = json.dumps(row.event_data, ensure_ascii=False) if row.event_data else None
+            yield tuple(data if name == "event_data" else getattr(row, name) for name in EVENT_COLUMNS)
+        if page.next is None:
+            return
+        after = page.next
 
 
 def _is_among(event_type: str, types: Iterable[str]) -> bool:

@@ -6,19 +6,20 @@ import datetime as dt
 from dataclasses import replace
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from activity import events as events_domain
 from activity import funnel, pages
-from activity.eventlook import EventLook, event_page
+from activity.eventlook import EVENT_COLUMNS, EventLook, event_page, event_rows
 from activity.events import EventFilter
 from activity.forms import EventFilterForm
 from activity.funnellook import FunnelLook, definitions
 from activity.funnels.definition import Definition
 from activity.people import people
 from sigmasight.lib.chips import filter_chips
+from sigmasight.lib.csvfile import csv_response
 from sigmasight.lib.htmx import render_part
 from sigmasight.lib.pagination import BadCursorError, Cursor, read_cursor
 from sigmasight.lib.periods import period_from
@@ -143,7 +144,7 @@ def _drawer(request: HttpRequest, look: FunnelLook, links: pages.Links, notes: l
 
 
 @require_safe
-def events(request: HttpRequest) -> HttpResponse:
+def events(request: HttpRequest) -> HttpResponseBase:
     """Single events of a period, newest first, with every filter there is."""
     period = period_from(request, default="7d")
     form = EventFilterForm(request.GET)
@@ -151,6 +152,8 @@ def events(request: HttpRequest) -> HttpResponse:
     notes = [*([period.error] if period.error else []), *form.problems()]
     after = _cursor(request, notes)
     found = events_domain.explore(only, period.start, period.end)
+    if request.GET.get("format") == "csv" and not notes:
+        return csv_response("events", EVENT_COLUMNS, event_rows(found))
     page = event_page(found, after, EVENTS_SHOWN)
     names = people(row.user_id for row in page.rows if row.user_id)
     labels = {name: label for name, label in EVENT_FILTERS.items() if name not in form.errors}
@@ -170,8 +173,17 @@ def events(request: HttpRequest) -> HttpResponse:
             "rows": [(row, names.get(row.user_id) if row.user_id else None) for row in page.rows],
             "next": str(page.next) if page.next else None,
             "after": after,
+            "acts": [("CSV of all", _as_csv(request))],
         },
     )
+
+
+def _as_csv(request: HttpRequest) -> str:
+    """The address of the same list as a file: of the errors alone where it is narrowed to them."""
+    query = request.GET.copy()
+    query.pop("after", None)
+    query["format"] = "csv"
+    return f"?{query.urlencode()}"
 
 
 def _is_for_drawer(request: HttpRequest) -> bool:

@@ -13,43 +13,64 @@ THEMES = ("light", "dark")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A page in the rail. `prefixes`: views whose pages belong to it, so that it is marked there too."""
+    """A page in the rail. `also`: views whose pages belong to it, so that it is marked there too; `words`: what else
+    one may call it."""
 
     label: str
     view: str
     icon: str
     also: tuple[str, ...] = field(default=())
+    words: str = ""
 
 
 GROUPS: tuple[tuple[str, tuple[Item, ...]], ...] = (
-    ("", (Item("Overview", "overview", "home"),)),
+    ("", (Item("Overview", "overview", "home", words="home start"),)),
     (
         "People",
         (
-            Item("People", "people", "users", ("person",)),
-            Item("Onboarding", "onboarding", "steps", ("onboarding-events",)),
+            Item("People", "people", "users", ("person",), "users accounts"),
+            Item("Onboarding", "onboarding", "steps", ("onboarding-events",), "funnel sign-up conversion cohorts"),
         ),
     ),
     (
         "AI",
         (
-            Item("Metrics", "ai-metrics", "pulse"),
-            Item("Tuning", "tuning", "tune", ("tuning-conversation",)),
-            Item("Knowledge", "knowledge", "book", ("knowledge-document",)),
-            Item("Memories", "memories", "memo"),
-            Item("Feedback", "feedback", "thumb-down"),
+            Item("Metrics", "ai-metrics", "pulse", words="ai latency tokens cost errors models tools"),
+            Item("Tuning", "tuning", "tune", ("tuning-conversation",), "conversations chats review"),
+            Item("Knowledge", "knowledge", "book", ("knowledge-document",), "documents rag"),
+            Item("Memories", "memories", "memo", words="preferences rules"),
+            Item("Feedback", "feedback", "thumb-down", words="thumbs ratings"),
         ),
     ),
     (
         "Operations",
         (
-            Item("Batch runs", "batch", "batch", ("batch-run",)),
-            Item("System", "system", "system", ("system-do", "retention")),
-            Item("Raw tables", "admin:index", "database"),
-            Item("JSON API", "api:docs", "plug"),
+            Item("Batch runs", "batch", "batch", ("batch-run",), "jobs phases"),
+            Item("System", "system", "system", ("system-do", "retention"), "health databases workers partitions"),
+            Item("Raw tables", "admin:index", "database", words="database rows django admin prices"),
+            Item("JSON API", "api:docs", "plug", words="openapi endpoints"),
         ),
     ),
 )
+
+
+# Pages that stand in no group: reached from others, or from the account's menu.
+OTHERS = (
+    Item("Events", "onboarding-events", "steps", words="explorer onboarding"),
+    Item("Retention", "retention", "clock", words="partitions receipts purge"),
+    Item("Account and sessions", "account", "key", words="password sign-in time zone"),
+)
+
+
+def every_item() -> list[tuple[Item, str]]:
+    """Every page that can be gone to without knowing anything, with its address."""
+    found = []
+    for item in (*(item for _, items in GROUPS for item in items), *OTHERS):
+        try:
+            found.append((item, reverse(item.view)))
+        except NoReverseMatch:  # in a deployment without Django's admin
+            continue
+    return found
 
 
 def _inside(item: Item, here: str) -> bool:
@@ -79,6 +100,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
                     "label": item.label,
                     "url": url,
                     "icon": item.icon,
+                    "view": item.view,
                     "current": here == item.view or here in item.also or _inside(item, here),
                     "count": None,
                     "warn": False,
