@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from admin_portal.auth import PASSWORD_CHARACTERS
-from admin_portal.models import AdminSession, AdminUser, one_spelling
+from admin_portal.models import AdminSession, AdminUser, SavedView, one_spelling
 from ai_tuning.models import Annotation
 from sigmasight.lib.rawadmin import RawTable, choices, is_set, show, time_window
 from sigmasight.lib.rawadmin.filters import RawFilter
@@ -246,9 +246,22 @@ class AccessAttemptTable(RawTable):
     addable = editable = False
 
 
+class SavedViewTable(RawTable):
+    about = "Pages with their filters and period, kept by admins under a name."
+    columns = ("name", "page", "query", "admin_user_id", "created_at")
+    sortable = ("created_at",)
+    ordering = ["-created_at", "-id"]
+    list_filter = [time_window()]
+    searched = ("admin_user_id",)
+    search_help_text = "An admin’s id."
+    labelled = ("admin_user_id",)
+    addable = editable = False
+
+
 RAW_TABLES: Mapping[type[Model], type[RawTable]] = {
     AdminUser: AdminUserTable,
     AdminSession: AdminSessionTable,
     LogEntry: LogEntryTable,
     AccessAttempt: AccessAttemptTable,
+    SavedView: SavedViewTable,
 }

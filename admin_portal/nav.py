@@ -54,6 +54,13 @@ GROUPS: tuple[tuple[str, tuple[Item, ...]], ...] = (
 )
 
 
+# Pages with filters or a period, of which an admin may keep views.
+KEEPS_VIEWS = frozenset(
+    [
+        *("overview", "people", "onboarding", "onboarding-events", "ai-metrics", "tuning"),
+        *("knowledge", "memories", "feedback", "batch"),
+    ]
+)
 # Pages that stand in no group: reached from others, or from the account's menu.
 OTHERS = (
     Item("Events", "onboarding-events", "steps", words="explorer onboarding"),
@@ -107,4 +114,4 @@ def frame(request: HttpRequest) -> dict[str, Any]:
                 }
             )
         nav.append({"label": label, "items": shown})
-    return {**context, "nav": nav}
+    return {**context, "nav": nav, "keeps_views": here if here in KEEPS_VIEWS else ""}

@@ -35,7 +35,9 @@
   box.addEventListener("keydown", (event) => {
     const all = links();
     const here = all.indexOf(document.activeElement);
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    // A search field would only be emptied by it.
+    if (event.key === "Escape") box.close();
+    else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       const next = here + (event.key === "ArrowDown" ? 1 : -1);
       (next < 0 ? field : all[Math.min(next, all.length - 1)] ?? field).focus();
     } else if (event.key === "Enter" && event.target === field && all.length && field.dataset.shows === field.value) {
