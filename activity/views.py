@@ -163,7 +163,7 @@ def events(request: HttpRequest) -> HttpResponseBase:
         "list",
         {
             # A list has nothing to compare with.
-            "period": replace(period, compare_href=""),
+            "period": replace(period, compare_href="", week_href=""),
             "form": form,
             "notes": notes,
             "chips": filter_chips(request.GET, labels),

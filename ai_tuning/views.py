@@ -57,7 +57,7 @@ def tuning(request: HttpRequest) -> HttpResponse:
         "list",
         {
             # A list has nothing to compare with.
-            "period": replace(period, compare_href=""),
+            "period": replace(period, compare_href="", week_href=""),
             "found": pages.found(page, period),
             "form": form,
             "page": page,

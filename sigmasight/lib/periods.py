@@ -1,8 +1,9 @@
-"""The period a page speaks of, read from its URL: `?period=24h|7d|30d|90d|custom&from=…&to=…&compare=1`.
+"""The period a page speaks of, read from its URL: `?period=24h|7d|30d|90d|custom&from=…&to=…&compare=1|week|0`.
 
 A named period is whole buckets up to now, the current, unfinished one included: "24 h" is this hour and the 23
 before it, "7 d" today and the six days before it. The period before is the same span moved back by its full
-length, so that like is compared with like, up to the same minute.
+length, so that like is compared with like, up to the same minute; with `compare=week` by as many whole weeks as that
+takes, so that weekdays meet: 24 h and 7 d are held against last week, 30 d against the span five weeks earlier.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ PAGE_KEYS = ("cursor", "after", "before")
 class Period:
     """A half-open span of time, [start, end), in UTC, and how a chart cuts it.
 
-    `choices` are (key, label, href) for the picker; `compare_href` switches comparison over; `error` says what was
-    wrong with a custom period, in which case the default stands in its place.
+    `choices` are (key, label, href) for the picker; `compare_href` switches comparison with the time
+    before over, `week_href` that with the same weekdays; `error` says what was wrong with a custom period, in which
+    case the default stands in its place.
     """
 
     key: str
@@ -46,8 +48,11 @@ class Period:
     bucket: Bucket
     step_back: dt.timedelta
     compare: bool = False
+    # Whether `step_back` is whole weeks.
+    by_weeks: bool = False
     choices: tuple[tuple[str, str, str], ...] = ()
     compare_href: str = ""
+    week_href: str = ""
     error: str = ""
     # What the custom form has to carry along besides from and to.
     kept: tuple[tuple[str, str], ...] = field(default=())
@@ -73,7 +78,18 @@ class Period:
 
     @property
     def before_label(self) -> str:
-        """How a delta names what it compares with: "previous 24 h"."""
+        """How a delta names what it compares with: "previous 24 h", "same days last week"."""
+        if self.by_weeks:
+            return self.weeks_label
+        return self.plain_label
+
+    @property
+    def weeks_label(self) -> str:
+        weeks = whole_weeks(self.step_back).days // 7
+        return "same days last week" if weeks == 1 else f"same days {weeks} weeks before"
+
+    @property
+    def plain_label(self) -> str:
         return f"previous {self.label}" if self.key in NAMED else "the same span before"
 
     @property
@@ -151,15 +167,26 @@ def period_from(request: HttpRequest, now: dt.datetime | None = None, default: s
     choices = tuple((name, label, "?" + _with(kept, period=name)) for name, (label, _) in NAMED.items())
     other = _without(query, "compare", *PAGE_KEYS)
     # What reaches into the future has not happened yet: to hold it against a whole period would show a fall.
-    compare = query.get("compare", "1") != "0" and period.end <= now + dt.timedelta(minutes=1)
+    asked = query.get("compare", "1")
+    compare = asked != "0" and period.end <= now + dt.timedelta(minutes=1)
+    by_weeks = compare and asked == "week"
     return replace(
         period,
         compare=compare,
+        by_weeks=by_weeks,
+        step_back=whole_weeks(period.step_back) if by_weeks else period.step_back,
         choices=choices,
-        compare_href="?" + _with(other, compare="0" if compare else "1"),
+        compare_href="?" + _with(other, compare="0" if compare and not by_weeks else "1"),
+        week_href="?" + _with(other, compare="0" if by_weeks else "week"),
         error=error,
         kept=tuple((name, value) for name, values in kept.lists() for value in values),
     )
+
+
+def whole_weeks(span: dt.timedelta) -> dt.timedelta:
+    """The fewest whole weeks that are as long."""
+    week = dt.timedelta(days=7)
+    return -(-span // week) * week
 
 
 def named(key: str, now: dt.datetime) -> Period:

@@ -211,7 +211,17 @@ def test_a_batch_is_compared_only_with_what_there_is(as_admin):
 
 @time_machine.travel(TIME_ZERO, tick=False)
 @pytest.mark.parametrize(
-    "query", ["24h", "7d", "30d", "90d", "24h&compare=0", "custom&from=2026-11-16T08:13&to=2026-11-16T11:01:07"]
+    "query",
+    [
+        "24h",
+        "7d",
+        "30d",
+        "90d",
+        "24h&compare=0",
+        "24h&compare=week",
+        "90d&compare=week",
+        "custom&from=2026-11-16T08:13&to=2026-11-16T11:01:07",
+    ],
 )
 def test_every_period_is_drawn_compared_or_not(as_admin, query):
     make_room(TIME_ZERO)

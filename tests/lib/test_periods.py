@@ -218,6 +218,34 @@ def test_comparing_is_on_until_it_is_switched_off_and_keeps_the_period():
     assert query_of(off.compare_href) == QueryDict("period=7d&compare=1")
 
 
+@pytest.mark.parametrize(
+    ("query", "days", "label"),
+    [
+        ("period=24h", 7, "same days last week"),
+        ("period=7d", 7, "same days last week"),
+        ("period=30d", 35, "same days 5 weeks before"),
+        ("period=90d", 91, "same days 13 weeks before"),
+        ("from=2026-10-30&to=2026-11-06", 14, "same days 2 weeks before"),
+    ],
+)
+def test_by_weekday_a_period_is_held_against_whole_weeks_before(query, days, label):
+    period = asked(f"{query}&compare=week")
+    assert period.compare
+    assert period.before_label == label
+    assert period.start - period.previous.start == dt.timedelta(days=days)
+    assert period.previous.start.weekday() == period.start.weekday()
+    assert period.previous.end - period.previous.start == period.span
+    assert period.previous.end <= period.start
+
+
+def test_by_weekday_is_switched_on_off_and_over():
+    period = asked("period=7d&compare=week&after=abc")
+    assert query_of(period.week_href) == QueryDict("period=7d&compare=0")
+    assert query_of(period.compare_href) == QueryDict("period=7d&compare=1")
+    assert query_of(asked("period=7d").week_href) == QueryDict("period=7d&compare=week")
+    assert query_of(asked("period=7d&compare=0").week_href) == QueryDict("period=7d&compare=week")
+
+
 def test_the_custom_form_carries_every_filter_along_each_value_once():
     assert asked(BUSY).kept == (("model", "gpt-5"), ("model", "o3"), ("q", "a&b"), ("compare", "0"))
 

@@ -316,3 +316,18 @@ def test_the_future_is_not_held_against_the_past(as_admin):
     start, end = f"{ago(hours=2):%Y-%m-%dT%H:%M}", f"{ago(days=-30):%Y-%m-%dT%H:%M}"
     page = read(as_admin.get(f"{URL}?period=custom&from={start}&to={end}"))
     assert "nothing to compare with" not in page.text
+
+
+@time_machine.travel(TIME_ZERO, tick=False)
+def test_by_weekday_a_day_is_held_against_the_same_day_last_week(as_admin):
+    make_room(*(TIME_ZERO - dt.timedelta(days=back) for back in range(9)))
+    for days, requests in ((0, 3), (1, 5), (7, 2)):
+        for _ in range(requests):
+            AIRequestFactory(created_at=TIME_ZERO - dt.timedelta(days=days, hours=1))
+    said = {
+        query: str(read(as_admin.get(f"/admin/ai?period=24h&{query}")).text).replace("\xa0", " ")
+        for query in ("compare=1", "compare=week")
+    }
+    assert "5 before" in said["compare=1"]
+    assert "2 before" in said["compare=week"]
+    assert "same days last week" in said["compare=week"]
