@@ -1,6 +1,8 @@
 """gunicorn reads this by itself: its own few lines look like all others. Everything else is in the Procfile."""
 
+import gc
 import os
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "sigmasight.settings")
 
@@ -15,3 +17,10 @@ logconfig_dict = {
         "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
     },
 }
+
+
+def post_worker_init(worker: Any) -> None:
+    """What the application is made of stays as long as the worker does: going through it again and again, looking for
+    garbage, would hold up a request for 150 ms now and then."""
+    gc.collect()
+    gc.freeze()
