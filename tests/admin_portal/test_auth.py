@@ -320,7 +320,7 @@ def test_everything_but_the_door_and_the_probes_requires_sign_in(client):
     for route, pattern in patterns(get_resolver()):
         if pattern.name in OPEN or route.startswith("^") or "admin/db/" in route:
             continue
-        path = "/" + re.sub(r"<(?:uuid:)?\w+>", "9b2f7e9e-4d0e-4f42-9f9e-000000000000", route)
+        path = "/" + re.sub(r"<(?:\w+:)?\w+>", "9b2f7e9e-4d0e-4f42-9f9e-000000000000", route)
         assert "<" not in path, f"give {route} an example"
         response = client.get(path)
         # Programs are told, people are led to the door. (405: what only takes a POST.)
