@@ -59,7 +59,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey || box.open || event.target.closest("input, textarea, select, [contenteditable]")) return;
     if (event.key === "g") began = event.timeStamp;
     else {
-      const to = event.timeStamp - began < 1500 && document.querySelector(`[data-page="${GO[event.key]}"]`);
+      const to = event.timeStamp - began < 1500 && document.querySelector(`[data-page="${GO[event.key]}"] a`);
       began = 0;
       if (to) location.assign(to.href);
     }
