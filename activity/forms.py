@@ -28,24 +28,21 @@ def _text(label: str, longest: int, placeholder: str) -> Text:
     )
 
 
-class EventFilterForm(forms.Form):
-    """Type, category, error, person, session; errors only."""
+class PersonField(Text):
+    """Somebody, by id, address or name: their id, None for an empty field."""
 
-    type = _text("Event", 100, "onboarding.login_error")
-    category = _text("Category", 100, "onboarding")
-    error = _text("Error code", 50, "AUTH_001")
-    user = _text("Person", 200, "id, e-mail or name")
-    session = _text("Session", 255, "id")
-    show = forms.ChoiceField(
-        label="Show",
-        required=False,
-        choices=[("", "All events"), ("errors", "Errors only")],
-        error_messages={"invalid_choice": "Write show=errors for errors only, or leave it out."},
-    )
+    def __init__(self) -> None:
+        super().__init__(
+            label="Person",
+            required=False,
+            max_length=200,
+            error_messages={"max_length": "It has 200 characters at most."},
+            widget=forms.TextInput(attrs={"placeholder": "id, e-mail or name"}),
+        )
 
-    def clean_user(self) -> UUID | None:
-        """Who is meant. Of several, none: a wrong person's events would be worse than a question."""
-        text = self.cleaned_data["user"].strip()
+    def clean(self, value: Any) -> UUID | None:
+        """Who is meant. Of several, none: a wrong person's rows would be worse than a question."""
+        text = str(super().clean(value)).strip()
         if not text:
             return None
         found = list(found_by(text)[:2])  # type: ignore[index]
@@ -56,6 +53,22 @@ class EventFilterForm(forms.Form):
             if found
             else "There is no such account: write an id, or part of an e-mail or name."
         )
+
+
+class EventFilterForm(forms.Form):
+    """Type, category, error, person, session; errors only."""
+
+    type = _text("Event", 100, "onboarding.login_error")
+    category = _text("Category", 100, "onboarding")
+    error = _text("Error code", 50, "AUTH_001")
+    user = PersonField()
+    session = _text("Session", 255, "id")
+    show = forms.ChoiceField(
+        label="Show",
+        required=False,
+        choices=[("", "All events"), ("errors", "Errors only")],
+        error_messages={"invalid_choice": "Write show=errors for errors only, or leave it out."},
+    )
 
     def problems(self) -> list[str]:
         """What is wrong with the fields, and so did not narrow the list: a sentence each."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from django import forms
 
-from activity.people import found_by
+from activity.forms import PersonField
 from ai_tuning.forms import TEXT, Text
 from ai_tuning.models import Memory
 from ai_tuning.voices import VoiceFilter
@@ -43,33 +41,6 @@ def _choice(label: str, *choices: tuple[str, str]) -> forms.ChoiceField:
     )
 
 
-class PersonField(Text):
-    """Somebody, by id, address or name."""
-
-    def clean(self, value: str) -> UUID | None:
-        """Who is meant. Of several, none: a wrong person's rows would be worse than a question."""
-        text = str(super().clean(value)).strip()
-        if not text:
-            return None
-        found = list(found_by(text)[:2])  # type: ignore[index]
-        if len(found) == 1:
-            return UUID(str(found[0]))
-        raise forms.ValidationError(
-            "More than one account has that in its name: write the whole e-mail."
-            if found
-            else "There is no such account: write an id, or part of an e-mail or name."
-        )
-
-
-def _person() -> PersonField:
-    return PersonField(
-        label="Person",
-        required=False,
-        max_length=TEXT,
-        widget=forms.TextInput(attrs={"placeholder": "id, e-mail or name"}),
-    )
-
-
 class DocumentForm(LibraryForm):
     """Words, scope, embedding, staleness."""
 
@@ -88,7 +59,7 @@ class MemoryForm(LibraryForm):
     """Words, person, scope, source."""
 
     q = _search("words in the memory")
-    user = _person()
+    user = PersonField()
     scope = _choice("Scope", *((scope.value, scope.label) for scope in Memory.Scope))
     source = _choice("Source", ("learned", "Learnt from feedback"), ("told", "From the application"))
 
@@ -99,7 +70,7 @@ class FeedbackForm(LibraryForm):
     rating = _choice("Rating", ("down", "Thumbs-down"), ("up", "Thumbs-up"))
     review = _choice("Review", ("open", "Waits for review"), ("done", "Reviewed"))
     text = _choice("Came with", ("edited", "A better text"), ("commented", "A comment"))
-    user = _person()
+    user = PersonField()
 
     def as_filter(self) -> VoiceFilter:
         self.is_valid()
