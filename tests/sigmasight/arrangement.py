@@ -103,7 +103,13 @@ def made(model):
 
 
 # What a constraint lets into columns that know no choices.
-FITTING = {"grain": "hour", "slug": "made", "dimension": "source", "steps": [{"name": "a", "events": ["a.b"]}]}
+FITTING = {
+    "grain": "hour",
+    "slug": "made",
+    "dimension": "source",
+    "outcome": "done",
+    "steps": [{"name": "a", "events": ["a.b"]}],
+}
 
 
 def something(field):
