@@ -46,7 +46,7 @@ test-all: ## Every test but the browser's: the fast ones and the slow ones
 
 test-browser: ## The tests in a real browser (needs Chromium)
 	$(call setup,browser)
-	@exec $(BIN)/python -m pytest -m browser $(ARGS)
+	@exec $(BIN)/python -m pytest -n auto -m browser $(ARGS)
 
 check: ## Everything CI looks at besides the tests: style, types, layers, templates, migrations, deployment
 	$(call setup,test)

@@ -59,23 +59,29 @@ class Visit:
         return self.page
 
 
+def count_everything() -> None:
+    """Brings roll-ups and funnels up to date: for tests of what rests on them, as it takes a while."""
+    from django.utils import timezone
+
+    from activity.funnels.refresh import refresh
+    from metrics import filling
+    from tests.activity.funnel_oracle import ship
+
+    ship()
+    filling.fill_all(timezone.now(), budget=None)
+    refresh(budget=None)
+
+
 @pytest.fixture
 def visit(chromium: Any, live_server: Any, transactional_db: None, settings: Any) -> Iterator[Any]:
     """Call with options of a window (viewport, color_scheme, java_script_enabled …) for a signed-in one."""
     from django.core.management import call_command
     from django.test import Client
-    from django.utils import timezone
 
-    from activity.funnels.refresh import refresh
     from admin_portal.models import AdminUser
-    from metrics import filling
-    from tests.activity.funnel_oracle import ship
     from tests.conftest import PASSWORD
 
     call_command("seed_demo", scale=0.05, verbosity=0)
-    ship()
-    filling.fill_all(timezone.now(), budget=None)
-    refresh(budget=None)
     admin = AdminUser.objects.create_admin("ines@example.com", PASSWORD, "Ines Marchetti", role="super_admin")
     client = Client()
     client.force_login(admin, backend="django.contrib.auth.backends.ModelBackend")

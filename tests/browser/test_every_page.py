@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.browser.conftest import count_everything
+
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(databases=["default", "metro"], transaction=True)]
 
 SCREENS = Path(__file__).resolve().parents[2] / ".local" / "screens"
@@ -52,6 +54,7 @@ def test_every_page_is_accessible_fits_its_window_and_says_nothing_in_the_consol
 
     axe, wrong = Axe(), []
     window = visit(color_scheme=scheme)
+    count_everything()
     spoken: list[str] = []
     window.page.on("console", lambda message: spoken.append(f"{message.type}: {message.text}"))
     addresses = every_page(window.page)

@@ -8,6 +8,7 @@ import pytest
 
 from activity.funnel_models import FunnelProgress
 from activity.models import User
+from tests.browser.conftest import count_everything
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(databases=["default", "metro"], transaction=True)]
 
@@ -91,10 +92,12 @@ def test_a_view_is_kept_opened_and_removed(visit):
 
 
 def test_find_why_somebody_is_stuck(visit):
+    window = visit()
+    count_everything()
     stuck = FunnelProgress.objects.exclude(stopped_by="").filter(session_id=None, subject__in=User.objects.values("pk"))
     one = stuck.order_by("-entered_at").first()
     email = User.objects.get(pk=one.subject).email
-    page = visit().open("/admin")
+    page = window.open("/admin")
     page.keyboard.press("Control+k")  # 1
     shown(page, email)  # 2
     page.keyboard.press("Enter")  # 3
