@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import uuid
 
 import pytest
 
+from activity import eventlook
 from activity.models import Event
 from metrics.filling import catch_up
 from tests.conftest import TIME_ZERO
@@ -149,3 +151,25 @@ def test_the_events_cost_as_many_queries_for_fifty_as_for_one(as_admin, query):
     with counted() as fifty:
         read(as_admin.get(EVENTS_URL + query))
     assert len(one) == len(fifty) <= 12
+
+
+def test_the_file_holds_every_event_that_passes_the_filters_page_after_page(as_admin, monkeypatch):
+    monkeypatch.setattr(eventlook, "CHUNK", 3)
+    ada = uuid.uuid4()
+    for number in range(8):
+        happen(
+            "portfolio_error",
+            TIME_ZERO - (1 + number // 2) * MINUTE,
+            ada,
+            error_code="CSV",
+            error_message=f"=row {number}",
+        )
+    happen("portfolio_start", TIME_ZERO - HOUR, ada, event_data={"rows": 3})
+    answer = as_admin.get(f"{EVENTS_URL}?show=errors&format=csv")
+    rows = list(csv.DictReader(b"".join(answer.streaming_content).decode().splitlines()))
+    stored = Event.objects.filter(error_code="CSV").order_by("-created_at", "-id")
+    assert [row["id"] for row in rows] == [str(each.pk) for each in stored]
+    assert [row["error_message"] for row in rows] == [f"'{each.error_message}" for each in stored]
+    assert rows[0]["created_at"] == stored[0].created_at.isoformat()
+    everything = b"".join(as_admin.get(f"{EVENTS_URL}?format=csv").streaming_content).decode()
+    assert '"{""rows"": 3}"' in everything
