@@ -15,7 +15,6 @@ from django.contrib.messages import constants
 from django.forms import BaseForm, BoundField, CheckboxInput
 from django.http import QueryDict
 from django.template.context import Context
-from django.template.loader import get_template
 from django.template.loader_tags import BLOCK_CONTEXT_KEY
 from django.templatetags.static import static
 from django.utils import timezone
@@ -24,7 +23,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from sigmasight import markdown as md
 from sigmasight.lib import format as fmt
-from sigmasight.lib.charts import Chart, HBars, Spark
+from sigmasight.lib.charts import Chart, HBars, Spark, markup
 from sigmasight.lib.useragent import browser
 
 register = template.Library()
@@ -177,13 +176,13 @@ def chart(drawing: Chart | HBars | Spark | None, names: str = "") -> SafeString:
     if drawing is None:
         return SafeString("")
     if isinstance(drawing, Chart):
-        return SafeString(get_template("components/chart.html").render({"chart": drawing}))
+        return SafeString(markup.chart_html(drawing))
     if isinstance(drawing, HBars):
-        return SafeString(get_template("components/hbars.html").render({"chart": drawing}))
-    return SafeString(get_template("components/spark.html").render({"spark": drawing, "names": names}))
+        return SafeString(markup.hbars_html(drawing))
+    return SafeString(markup.spark_html(drawing, names))
 
 
-@register.inclusion_tag("components/figure.html")
+@register.simple_tag
 def figure(
     name: str,
     value: object,
@@ -196,7 +195,7 @@ def figure(
     spark: Spark | None = None,
     exactness: str = "exact",
     age: object = "",
-) -> dict[str, Any]:
+) -> SafeString:
     """A card for ``<ul class="figures">``. ``value`` is a Quantity or text, ``unit`` overrides its unit.
 
     ``sub`` qualifies the name; ``tone`` colours the delta, and is only for what is outside its usual range; ``age`` is
@@ -207,19 +206,25 @@ def figure(
     )
     if isinstance(age, datetime):
         age = fmt.age(age, timezone.now())
-    return {
-        "name": name,
-        "number": number,
-        "unit": unit or own,
-        "missing": number == fmt.NOTHING,
-        "sub": sub,
-        "href": href,
-        "delta": delta,
-        "tone": tone,
-        "spark": spark,
-        "exactness": exactness,
-        "age": age,
-    }
+    known = number != fmt.NOTHING
+    tag = "a" if href else "div"
+    return format_html(
+        '<li><{tag} class="figure"{href}><span class="name">{name}{sub}</span><span class="{val}">{number}{unit}</span>'
+        '<span class="{tone}" title="{delta}">{delta}</span>{spark}'
+        '<span class="meta"><span>{exactness}</span><span>{age}</span></span></{tag}></li>',
+        tag=SafeString(tag),
+        href=format_html(' href="{}"', href) if href else "",
+        name=name,
+        sub=format_html(' <span class="mute">{}</span>', sub) if sub else "",
+        val="val" if known else "val none",
+        number=number,
+        unit=format_html(" <small>{}</small>", unit or own) if known and (unit or own) else "",
+        delta=delta,
+        tone=f"delta {tone}".strip(),
+        spark=chart(spark or None),
+        exactness=exactness,
+        age=age,
+    )
 
 
 # ---- blocks ----
