@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from django.db import connections
 from psycopg import sql
@@ -165,7 +165,8 @@ def figures(
     """The same of any span and version."""
     total: dict[int, Tally] = {}
     groups: dict[str, dict[int, Tally]] = {}
-    for dimension, value, step, *columns in covering(told.id, start, end, by or "", using):
+    covered = covering(told, start, end, by or "", using)
+    for dimension, value, step, *columns in covered.rows:
         (groups.setdefault(value, {}) if dimension else total).setdefault(step, Tally()).add(columns)
     parts = [Group(value, _steps(told, tallies)) for value, tallies in groups.items()]
     last = total[1].last_at if 1 in total else None
@@ -175,9 +176,9 @@ def figures(
         end=end,
         steps=_steps(told, total),
         groups=tuple(sorted(parts, key=lambda group: (-group.entered, group.value))),
-        unattributed=_unattributed(told, start, end, using),
+        unattributed=covered.unattributed,
         mature_at=_mature_at(told, end, last, now or dt.datetime.now(dt.UTC)),
-        as_of=_as_of(told, start, end, using),
+        as_of=covered.as_of,
     )
 
 
@@ -244,33 +245,35 @@ def step_counts(
         whole, edges = cover(start, end, end)
         # Of steps there are no cells of weeks, and hours have to be told apart where they are asked for.
         whole = [("hour" if "hour" in (grain, bucket) else "day", span) for grain, span in whole]
+    pieces: list[sql.Composable] = []
+    params: list[Any] = []
+    if whole:
+        spans, params = spans_sql(whole)
+        pieces.append(
+            sql.SQL(
+                "SELECT at, people::bigint FROM funnel_step_cells WHERE funnel_id = {} AND step = {} AND ({})"
+            ).format(sql.Literal(told.id), sql.Literal(number), spans)
+        )
+    for low, high in edges:
+        pieces.append(
+            sql.SQL("""
+            SELECT date_bin({step}, {at}, {origin}), count(*) FROM funnel_progress p
+             WHERE p.funnel_id = {funnel} AND {at} >= {low} AND {at} < {high} GROUP BY 1
+            """).format(
+                step=sql.Literal(STEP[bucket]),
+                origin=sql.Literal(ORIGIN),
+                at=cells.step_column(number),
+                funnel=sql.Literal(told.id),
+                low=sql.Literal(low),
+                high=sql.Literal(high),
+            )
+        )
+    if not pieces:
+        return list(found.items())
     with connections[using].cursor() as cursor:
-        if whole:
-            spans, params = spans_sql(whole)
-            cursor.execute(
-                sql.SQL("SELECT at, people FROM funnel_step_cells WHERE funnel_id = {} AND step = {} AND ({})").format(
-                    sql.Literal(told.id), sql.Literal(number), spans
-                ),
-                params,
-            )
-            for at, people in cursor.fetchall():
-                found[floor(at, bucket)] += people
-        for low, high in edges:
-            cursor.execute(
-                sql.SQL("""
-                SELECT date_bin({step}, {at}, {origin}), count(*) FROM funnel_progress p
-                 WHERE p.funnel_id = {funnel} AND {at} >= {low} AND {at} < {high} GROUP BY 1
-                """).format(
-                    step=sql.Literal(STEP[bucket]),
-                    origin=sql.Literal(ORIGIN),
-                    at=cells.step_column(number),
-                    funnel=sql.Literal(told.id),
-                    low=sql.Literal(low),
-                    high=sql.Literal(high),
-                )
-            )
-            for at, people in cursor.fetchall():
-                found[at.astimezone(dt.UTC)] += people
+        cursor.execute(sql.SQL(" UNION ALL ").join(pieces), params)
+        for at, people in cursor.fetchall():
+            found[floor(at, bucket)] += people
     return list(found.items())
 
 
@@ -309,21 +312,6 @@ def as_of(using: str = "default") -> dt.datetime | None:
         return row[0] if row else None
 
 
-def _as_of(told: Definition, start: dt.datetime, end: dt.datetime, using: str) -> dt.datetime | None:
-    """Everything written until then is in the cells of a span."""
-    with connections[using].cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT LEAST(looked_at, (SELECT min(marked_at) FROM funnel_marks
-                                      WHERE funnel_id = %s AND at >= %s AND at < %s))
-              FROM funnel_sources WHERE name = 'events'
-            """,
-            [told.id, floor(start, "hour"), end],
-        )
-        row = cursor.fetchone()
-        return row[0] if row else None
-
-
 def _steps(told: Definition, tallies: dict[int, Tally]) -> tuple[StepFigures, ...]:
     found: list[StepFigures] = []
     counts = [tallies[number].people if number in tallies else 0 for number in range(1, len(told.steps) + 1)]
@@ -356,18 +344,3 @@ def _mature_at(told: Definition, end: dt.datetime, last: dt.datetime | None, now
     """When the window of the last who entered closes, or would for who still may; None where it has."""
     until = end + told.window if end > now else last + told.window if last is not None else None
     return until if until is not None and until > now else None
-
-
-def _unattributed(told: Definition, start: dt.datetime, end: dt.datetime, using: str) -> int:
-    whole = [each for each in told.steps[0].events if not each.endswith(".*")]
-    categories = [each.removesuffix("*") for each in told.steps[0].events if each.endswith(".*")]
-    with connections[using].cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT COALESCE(sum(events), 0) FROM funnel_unattributed
-             WHERE at >= %s AND at < %s
-               AND (event_type = ANY(%s) OR EXISTS (SELECT FROM unnest(%s::text[]) c WHERE starts_with(event_type, c)))
-            """,
-            [floor(start, "hour"), end, whole, categories],
-        )
-        return int(cursor.fetchone()[0])

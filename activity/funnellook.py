@@ -112,7 +112,7 @@ class FunnelLook:
     def _parts(self, start: dt.datetime, end: dt.datetime, by: str) -> list[Part]:
         """Of one dimension, "" for everybody."""
         counts: dict[str, list[int]] = {}
-        for dimension, value, step, *columns in covering(self.told.id, start, end, by, "default"):
+        for dimension, value, step, *columns in covering(self.told, start, end, by, "default").rows:
             if dimension == by:
                 counts.setdefault(value, [0] * len(self.told.steps))[step - 1] += columns[0]
         found = [Part(value, tuple(reached)) for value, reached in counts.items() if reached[0]]

@@ -24,14 +24,13 @@ from sigmasight.lib.rollups.read import Provenance, Reading, read
 
 @dataclass(frozen=True, slots=True)
 class PeopleFigures:
-    """`total`: accounts at the period's end. `signed_up`: of the period; None: never counted yet. `who`: people with
+    """`signed_up`: of the period; None: never counted yet. `who`: people with
     at least one event in it.
 
     `cohort`: of those who entered the onboarding funnel in the period, how many signed up; `with_portfolio`: of those,
     how many made a portfolio within the funnel's window.
     """
 
-    total: int | None
     signed_up: int | None
     cohort: int
     with_portfolio: int
@@ -127,11 +126,10 @@ class PeopleLook:
         """The period's figures."""
         who = self._active.total()["users"].count()
         if self._onboarding is None:
-            return PeopleFigures(None, None, 0, 0, who, self._active.provenance)
+            return PeopleFigures(None, 0, 0, who, self._active.provenance)
         told = funnel.figures(self._onboarding, self.period.start, self.period.end)
         reached = {step.name: step.reached for step in told.steps}
         return PeopleFigures(
-            funnel.people_total(self.period.end),
             sum(count for _, count in self._signed_up),
             reached[_SIGNED_UP],
             reached[_PORTFOLIO],

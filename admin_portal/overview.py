@@ -95,8 +95,8 @@ def _people(period: Period) -> PeopleWindow:
 
 def _metro(period: Period) -> MetroWindow | None:
     with reaching("metro"):
-        buckets = feedback.ratings_by_bucket(period)
-        earlier = feedback.ratings_by_bucket(period.previous) if period.compare else []
+        buckets, *more = feedback.ratings_of([period, period.previous] if period.compare else [period])
+        earlier = more[0] if more else []
         if not is_covered([each.total for _, each in buckets], [each.total for _, each in earlier]):
             earlier = []
         before = feedback.sum_up(earlier) if earlier else None

@@ -17,6 +17,7 @@ from typing import Any
 
 from metrics.rollup_models import ModelPrice
 from metrics.rollups import REQUESTS, TOOLS
+from sigmasight.lib.once import once
 from sigmasight.lib.periods import floor
 from sigmasight.lib.rollups.read import Reading, read
 
@@ -69,6 +70,7 @@ class PriceList:
         return None
 
 
+@once
 def price_list() -> PriceList:
     """The prices as they are now: one query."""
     rows = ModelPrice.objects.values_list("model", "effective_from", "input", "cached_input", "output")

@@ -140,6 +140,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "sigmasight.lib.requestid.RequestIdMiddleware",
+    "sigmasight.lib.once.OnceMiddleware",
     "sigmasight.api.middleware.ApiErrorsMiddleware",
     "sigmasight.api.middleware.ApiGZipMiddleware",
     "corsheaders.middleware.CorsMiddleware",

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from activity.funnel_models import MOST_STEPS, Funnel
 from activity.funnels import evidence
+from sigmasight.lib.once import once
 
 LONGEST_WINDOW = dt.timedelta(days=3660)
 NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
@@ -109,6 +110,7 @@ class Definition:
         ]
 
 
+@once
 def current(slug: str) -> Definition:
     """The newest version that can be asked. Raises UnknownFunnelError where there is none."""
     row = Funnel.objects.filter(slug=slug, built_at__isnull=False).order_by("-version").first()

@@ -11,6 +11,7 @@ from django.db import connections
 from psycopg import sql
 
 from activity.funnels import cells
+from activity.funnels.definition import Definition
 from sigmasight.lib.periods import ORIGIN, STEP, ceil, floor
 from sigmasight.lib.rollups.histogram import Histogram
 
@@ -37,63 +38,113 @@ class Tally:
         self.first.merge_arrays(*columns[8:14])
 
 
-def covering(funnel_id: int, start: dt.datetime, end: dt.datetime, by: str, using: str) -> list[Sequence[Any]]:
-    """(dimension, value, step, *columns) that cover the span once, of everybody and of `by`: cells, and what its edges
-    come to."""
-    whole, edges = cover(start, _reach(funnel_id, start, end, using), end)
-    rows: list[Sequence[Any]] = []
-    columns = sql.SQL(cells.COLUMNS)
-    with connections[using].cursor() as cursor:
-        if whole:
-            spans, params = spans_sql(whole)
-            cursor.execute(
-                sql.SQL("""
-                SELECT dimension, value, step, {columns} FROM funnel_cells
-                 WHERE funnel_id = {funnel} AND dimension IN ('', {by}) AND ({spans})
-                """).format(columns=columns, funnel=sql.Literal(funnel_id), by=sql.Literal(by), spans=spans),
-                params,
-            )
-            rows += cursor.fetchall()
-        if edges:
-            within = sql.SQL(" OR ").join(
-                sql.SQL("(p.entered_at >= {} AND p.entered_at < {})").format(sql.Literal(low), sql.Literal(high))
-                for low, high in edges
-            )
-            dimensions: sql.Composable = sql.SQL("('', '')")
-            if by:
-                column = sql.Identifier("stopped_by" if by == "error" else by)
-                dimensions = sql.SQL("('', ''), ({}, e.{})").format(sql.Literal(by), column)
-            counted = cells.counted_sql(
-                sql.SQL("""
-                SELECT p.funnel_id, date_bin('1 hour', p.entered_at, {origin}) AS at, p.entered_at, p.reached,
-                       p.inferred, p.furthest, p.source, p.device, p.stopped_by
-                  FROM funnel_progress p WHERE p.funnel_id = {funnel} AND ({within})
-                """).format(origin=sql.Literal(ORIGIN), funnel=sql.Literal(funnel_id), within=within),
-                dimensions,
-            )
-            cursor.execute(sql.SQL("SELECT dimension, value, step, {} FROM ({}) AS cells").format(columns, counted))
-            rows += cursor.fetchall()
-    return rows
+@dataclass(frozen=True, slots=True)
+class Covering:
+    """What covers a span once: (dimension, value, step, *columns) of everybody and of the dimension asked for.
+
+    `unattributed`: events of the first step, by whole hours, that name neither a person nor a session. `as_of`:
+    everything written until then is in; None: funnels were never refreshed.
+    """
+
+    rows: list[Sequence[Any]]
+    unattributed: int
+    as_of: dt.datetime | None
 
 
-def _reach(funnel_id: int, start: dt.datetime, end: dt.datetime, using: str) -> dt.datetime:
-    """`end`, or the end of the day or hour that it cuts where nobody entered in the rest of that: then its cell says
-    the same, as it does for every period up to now."""
-    buckets = [("day", floor(end, "day"), DAY), ("hour", floor(end, "hour"), HOUR)]
+def covering(told: Definition, start: dt.datetime, end: dt.datetime, by: str, using: str) -> Covering:
+    """The cells, and what the edges come to that they leave: one statement, and one more where there are edges.
+
+    The day or hour that `end` cuts is taken whole where nobody entered in the rest of it: then its cell says the same,
+    as it does for every period up to now.
+    """
+    whole, edges = cover(start, end, end)
+    cut = [(grain, at, at + length) for grain, at, length in _cut_by(end) if start <= at < end]
+    found, unattributed, as_of = _cells(told, start, end, by, [*whole, *((g, (a, b)) for g, a, b in cut)], using)
+    everybody = {(grain, at): row[1] for grain, at, dimension, _, step, *row in found if not dimension and step == 1}
+    taken: tuple[str, dt.datetime] | None = None
+    for grain, at, _ in cut:
+        last = everybody.get((grain, at))
+        if last is None or last < end:
+            taken = (grain, at)
+            edges = [(low, high) for low, high in edges if high <= at]
+            break
+    left_out = {(grain, at) for grain, at, _ in cut} - {taken}
+    rows: list[Sequence[Any]] = [
+        row
+        for grain, at, *row in found
+        if (grain, at) not in left_out
+        and not (taken is not None and taken[0] == "day" and grain == "hour" and at >= taken[1])
+    ]
+    if edges:
+        rows += _edges(told, edges, by, using)
+    return Covering(rows, unattributed, as_of)
+
+
+def _cut_by(end: dt.datetime) -> list[tuple[str, dt.datetime, dt.timedelta]]:
+    return [("day", floor(end, "day"), DAY), ("hour", floor(end, "hour"), HOUR)]
+
+
+def _cells(
+    told: Definition, start: dt.datetime, end: dt.datetime, by: str, wanted: list[tuple[str, Span]], using: str
+) -> tuple[list[Sequence[Any]], int, dt.datetime | None]:
+    """(grain, at, dimension, value, step, *columns) of these cells, and what `Covering` says besides."""
+    spans, params = spans_sql(wanted) if wanted else (sql.SQL("FALSE"), [])
+    first = told.steps[0].events
     with connections[using].cursor() as cursor:
         cursor.execute(
-            """
-            SELECT grain, last_at FROM funnel_cells
-             WHERE funnel_id = %s AND dimension = '' AND value = '' AND step = 1
-               AND ((grain = 'day' AND at = %s) OR (grain = 'hour' AND at = %s))
-            """,
-            [funnel_id, buckets[0][1], buckets[1][1]],
+            sql.SQL("""
+            SELECT about.*, grain, at, dimension, value, step, {columns}
+              FROM (SELECT (SELECT COALESCE(sum(events), 0) FROM funnel_unattributed
+                             WHERE at >= {hour} AND at < {end}
+                               AND (event_type = ANY({events}) OR EXISTS (
+                                    SELECT FROM unnest({categories}::text[]) c WHERE starts_with(event_type, c)))
+                           )::bigint AS unattributed,
+                           (SELECT LEAST(looked_at, (SELECT min(marked_at) FROM funnel_marks
+                                                      WHERE funnel_id = {funnel} AND at >= {hour} AND at < {end}))
+                              FROM funnel_sources WHERE name = 'events') AS as_of) AS about
+              LEFT JOIN funnel_cells
+                ON funnel_id = {funnel} AND dimension IN ('', {by}) AND ({spans})
+            """).format(
+                columns=sql.SQL(cells.COLUMNS),
+                hour=sql.Literal(floor(start, "hour")),
+                end=sql.Literal(end),
+                events=sql.Literal([each for each in first if not each.endswith(".*")]),
+                categories=sql.Literal([each.removesuffix("*") for each in first if each.endswith(".*")]),
+                funnel=sql.Literal(told.id),
+                by=sql.Literal(by),
+                spans=spans,
+            ),
+            params,
         )
-        last = dict(cursor.fetchall())
-    for grain, at, length in buckets:
-        if start <= at < end and (grain not in last or last[grain] < end):
-            return at + length
-    return end
+        found = cursor.fetchall()
+    unattributed, as_of = found[0][:2]
+    return [row[2:] for row in found if row[2] is not None], unattributed, as_of
+
+
+def _edges(told: Definition, edges: list[Span], by: str, using: str) -> list[Sequence[Any]]:
+    """The same of those who entered within these spans, from their progress."""
+    within = sql.SQL(" OR ").join(
+        sql.SQL("(p.entered_at >= {} AND p.entered_at < {})").format(sql.Literal(low), sql.Literal(high))
+        for low, high in edges
+    )
+    dimensions: sql.Composable = sql.SQL("('', '')")
+    if by:
+        column = sql.Identifier("stopped_by" if by == "error" else by)
+        dimensions = sql.SQL("('', ''), ({}, e.{})").format(sql.Literal(by), column)
+    counted = cells.counted_sql(
+        sql.SQL("""
+        SELECT p.funnel_id, date_bin('1 hour', p.entered_at, {origin}) AS at, p.entered_at, p.reached,
+               p.inferred, p.furthest, p.source, p.device, p.stopped_by
+          FROM funnel_progress p WHERE p.funnel_id = {funnel} AND ({within})
+        """).format(origin=sql.Literal(ORIGIN), funnel=sql.Literal(told.id), within=within),
+        dimensions,
+    )
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            sql.SQL("SELECT dimension, value, step, {} FROM ({}) AS cells").format(sql.SQL(cells.COLUMNS), counted)
+        )
+        found: list[Sequence[Any]] = cursor.fetchall()
+        return found
 
 
 def cover(start: dt.datetime, reach: dt.datetime, end: dt.datetime) -> tuple[list[tuple[str, Span]], list[Span]]:

@@ -331,7 +331,7 @@ def test_a_funnel_costs_as_many_queries_for_a_day_as_for_a_month(days, django_as
         sign_up(NOW - number * DAY)
     refresh(NOW, budget=None)
 
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(3):
         figures = funnel.funnel("onboarding", between(NOW - days * DAY, NOW), "source", now=NOW)
     assert figures.entered == days
 

@@ -18,10 +18,8 @@ def chart_html(chart: Chart) -> str:
         return f'<div class="nodata size-{chart.size}">{escape(chart.empty)}</div>'
     label = escape(chart.label)
     widths = "flush" if chart.flush else f"ax-{chart.axis_width} lb-{chart.label_width}"
-    parts = [
-        f'<figure class="chart {chart.kind}-chart size-{chart.size} {widths}" aria-label="{label}" data-chart'
-        f' data-height="{chart.height}"{" data-zoom" if chart.zoom else ""}>'
-    ]
+    kind, zoom = f"chart {chart.kind}-chart size-{chart.size} {widths}", " data-zoom" if chart.zoom else ""
+    parts = [f'<figure class="{kind}" aria-label="{label}" data-chart data-height="{chart.height}"{zoom}>']
     if not chart.flush:
         parts.append('<svg class="axis" aria-hidden="true">')
         parts += [

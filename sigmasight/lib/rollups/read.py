@@ -108,7 +108,7 @@ def read(
     where = dict(where or {})
     level = rollup.level_for([*(rollup.dimensions if by is None else by), *where, *given])
     start, end = start.astimezone(dt.UTC), end.astimezone(dt.UTC)
-    before = state.state(rollup.raw_table, using) or state.NEVER
+    before = state.last_known(rollup.raw_table, using)
     if before.filled_until is None:
         cells = compute(
             rollup, [(start, end)], bucket, level=level, names=picked, where=where, given=given, using=using

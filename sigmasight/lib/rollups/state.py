@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db import connections
 from psycopg import sql
 
+from sigmasight.lib.once import once
 from sigmasight.lib.periods import floor
 
 
@@ -50,6 +51,13 @@ def state(source: str, using: str = "default", *, lock: bool = False) -> FillSta
         if row is None:
             return None if lock else NEVER
         return FillState(*row)
+
+
+@once
+def last_known(source: str, using: str = "default") -> FillState:
+    """The source's state as it was when this request first asked, NEVER where it has none: to plan with, not to act
+    upon."""
+    return state(source, using) or NEVER
 
 
 def marks(source: str, start: dt.datetime, end: dt.datetime, using: str) -> list[Mark]:
