@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django.http import QueryDict
 from django.urls import reverse
+from django.utils.timezone import get_current_timezone
 
 from activity.eventlook import CodeFigures, EventLook
 from activity.funnel import Cohort, Dropped, StepFigures
@@ -286,6 +287,7 @@ def day_charts(told: Definition, seen: EventLook, links: Links, unfinished: bool
     found = []
     for name, now, before, hrefs in wanted:
         chart = line_chart(
+            tz=get_current_timezone(),
             label=f"{name} by {period.bucket}, {period.text}: {sum(now):,} events",
             at=period.buckets(),
             series=[Series("events", now, before if any(before) and is_covered(now, before) else ())],

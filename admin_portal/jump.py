@@ -29,6 +29,7 @@ from metrics import batch
 from metrics.models import AIRequest, BatchRun
 from metrics.rollup_models import AIRequestRollup
 from sigmasight.lib.away import reaching
+from sigmasight.lib.zones import here
 
 # Of one kind, so many.
 SHOWN = 5
@@ -251,7 +252,7 @@ def _messages(hunt: _Hunt) -> Iterator[Place]:
     found = search.search(hunt.text, start=hunt.now - dt.timedelta(days=90), end=hunt.now, limit=SHOWN)
     for hit in found.hits:
         text = "".join(each.text for each in hit.snippet)
-        yield Place(text[:160], _anchor(hit.conversation_id, hit.message_id), f"message, {hit.at:%d %b %H:%M}")
+        yield Place(text[:160], _anchor(hit.conversation_id, hit.message_id), f"message, {here(hit.at):%d %b %H:%M}")
 
 
 def _requests(hunt: _Hunt) -> Iterator[Place]:
@@ -260,7 +261,7 @@ def _requests(hunt: _Hunt) -> Iterator[Place]:
     row = AIRequest.objects.filter(pk=hunt.identifier).first()
     if row is not None:
         yield Place(
-            f"{row.model}, {row.created_at:%d %b %H:%M}", _anchor(row.conversation_id, row.message_id), "request"
+            f"{row.model}, {here(row.created_at):%d %b %H:%M}", _anchor(row.conversation_id, row.message_id), "request"
         )
 
 
@@ -278,7 +279,7 @@ def _runs(hunt: _Hunt) -> Iterator[Place]:
     else:
         return
     for run in rows.defer("activity_log", "error_summary").order_by("-started_at")[:SHOWN]:
-        title = f"{run.batch_run_id}, {run.started_at:%d %b %H:%M}"
+        title = f"{run.batch_run_id}, {here(run.started_at):%d %b %H:%M}"
         yield Place(title, reverse("batch-run", args=[run.pk]), f"batch run, {run.status}")
 
 

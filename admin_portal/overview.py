@@ -22,6 +22,7 @@ from sigmasight.lib.cards import Card, card
 from sigmasight.lib.charts import tiny_bars
 from sigmasight.lib.format import COUNT, SECONDS, SHARE, age, duration
 from sigmasight.lib.periods import Period, is_covered
+from sigmasight.lib.zones import here
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +221,8 @@ def _batch_card(last: LastBatch | None, now: dt.datetime) -> Card:
     if last is None:
         return card("Last batch", None, note="none has ended yet", exactness="", href=href)
     run, extra = last.last.run, last.extra_seconds
-    note, tone = f"{run.status} {run.completed_at:%d %b %H:%M}", ""
+    ended = here(run.completed_at or run.started_at)
+    note, tone = f"{run.status} {ended:%d %b %H:%M}", ""
     if run.status != "completed":
         tone = "bad" if run.status == "failed" else "warn"
     elif last.slow_phase:
@@ -230,7 +232,7 @@ def _batch_card(last: LastBatch | None, now: dt.datetime) -> Card:
     return Card(
         "Last batch",
         SECONDS.show(last.last.seconds or 0),
-        f"ended {run.completed_at:%H:%M}",
+        f"ended {ended:%H:%M}",
         href,
         note,
         tone,

@@ -20,6 +20,7 @@ from metrics.batch import LastBatch
 from metrics.pages import Window, comparable
 from sigmasight.lib.format import COUNT, delta, duration, milliseconds, percent
 from sigmasight.lib.periods import Period
+from sigmasight.lib.zones import here
 
 STANDARD_ERRORS = 2.0
 # Latency has no simple standard error: a quarter more or less is what people notice.
@@ -161,7 +162,7 @@ def _about_latency(period: Period, window: Window) -> Iterator[tuple[float, Sent
     peak = max(peaks, key=lambda bucket: bucket.p95 or 0.0)
     height = (peak.p95 or 0.0) / typical
     if height > PEAK_RATIO:
-        at = f"on {peak.at.day} {peak.at:%b}" if period.bucket == "day" else f"at {peak.at:%H:%M}"
+        at = f"on {peak.at.day} {peak.at:%b}" if period.bucket == "day" else f"at {here(peak.at):%H:%M}"
         mark = f"{milliseconds(peak.p95)} {at}"
         text = f"p95 rose to {mark}; over the whole period it is {milliseconds(typical)}."
         yield 2 * height, Sentence(text, reverse("ai-metrics") + period.bucket_href(peak.at), mark)
@@ -170,6 +171,7 @@ def _about_latency(period: Period, window: Window) -> Iterator[tuple[float, Sent
 def _about_stops(period: Period) -> Iterator[tuple[float, Sentence]]:
     for stop in people.what_stops_people(period, limit=1):
         who = f"{COUNT.show(stop.people)} {'person' if stop.people == 1 else 'people'}"
-        last = f"{stop.last_at:%H:%M}" if period.bucket != "day" else f"{stop.last_at.day} {stop.last_at:%b %H:%M}"
+        at = here(stop.last_at)
+        last = f"{at:%H:%M}" if period.bucket != "day" else f"{at.day} {at:%b %H:%M}"
         href = f"{reverse('onboarding-events')}{period.href}&{urlencode({'error': stop.error_code})}"
         yield 1.0, Sentence(f"{who} met {stop.error_code}, last {last}.", href, who)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.timesince import timesince
+from django.utils.timezone import get_current_timezone
 
 from activity.models import Message
 from activity.search import Hit
@@ -19,6 +20,7 @@ from metrics.models import BatchRun
 from metrics.toolcalls import ToolCall, sendable
 from sigmasight.lib.format import compact, count, exact, milliseconds
 from sigmasight.lib.periods import Period
+from sigmasight.lib.zones import here
 
 ROLES = {"user": "Person", "assistant": "Assistant", "system": "System", "tool": "Tool"}
 LINE = 44
@@ -119,7 +121,7 @@ def facts(thread: Thread) -> list[tuple[str, str]]:
     tokens = [turn.input_tokens for turn in thread.turns if turn.input_tokens is not None]
     tokens_out = [turn.output_tokens for turn in thread.turns if turn.output_tokens is not None]
     rows = [
-        ("Begun", exact(conversation.created_at)),
+        ("Begun", exact(conversation.created_at, get_current_timezone())),
         ("Messages", f"{count(thread.messages)}"),
         ("Models", ", ".join(thread.models or _models(conversation.metadata)) or "not recorded"),
         ("Requests", f"{count(use.requests)}, {count(use.failed)} failed" if use else "none recorded"),
@@ -159,7 +161,7 @@ def _turn(turn: Turn, asker: str, tools: list[ToolCall]) -> dict[str, Any]:
         "facts": [turn.request.model] if turn.request else [],
         "tools": [_tool(call) for call in tools],
         "voices": [
-            {"rating": voice.rating, "comment": voice.comment, "when": f"{voice.created_at:%d %b %H:%M}"}
+            {"rating": voice.rating, "comment": voice.comment, "when": f"{here(voice.created_at):%d %b %H:%M}"}
             for voice in turn.voices
         ],
         "error": turn.error,

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.http import QueryDict
 from django.urls import reverse
+from django.utils.timezone import get_current_timezone
 
 from metrics.batch import LastBatch
 from metrics.batchfigures import LEAST_EXTRA, NO_RUNS, BatchFigures, BatchFilter, is_slow
@@ -17,8 +18,9 @@ from metrics.phases import PhaseFigures, Phases, in_order
 from sigmasight.lib.cards import Card, card
 from sigmasight.lib.charts import Chart, Series, Spark, bar_chart, sparkline, tiny_bars
 from sigmasight.lib.chips import SHOWN, Chip
-from sigmasight.lib.format import COUNT, SECONDS, SHARE, UNKNOWN, Quantity, Unit, age, duration, moment, percent
+from sigmasight.lib.format import COUNT, SECONDS, SHARE, UNKNOWN, Quantity, Unit, age, duration, percent
 from sigmasight.lib.periods import PAGE_KEYS, Period
+from sigmasight.lib.zones import here, moment_here
 
 # Colours of outcomes in the timeline: petrol for what went through, the others in the series' order.
 OUTCOMES = (("completed", 1), ("partial", 2), ("failed", 3))
@@ -75,10 +77,11 @@ def _last_night(last: LastBatch | None, now: dt.datetime) -> str:
         return "No nightly run has ended yet."
     run = last.last.run
     ended = run.completed_at or run.started_at
+    began = here(run.started_at)
     recent = dt.timedelta(0) <= now - run.started_at < dt.timedelta(hours=24)
-    which = "Last night’s run" if recent else f"The last nightly run, of {run.started_at.day} {run.started_at:%b},"
+    which = "Last night’s run" if recent else f"The last nightly run, of {began.day} {began:%b},"
     word = {"failed": "failed", "partial": "went through only in part"}.get(run.status, "finished")
-    return f"{which} {word} at {ended:%H:%M}."
+    return f"{which} {word} at {here(ended):%H:%M}."
 
 
 def _how_it_went(last: LastBatch | None) -> Iterator[Said]:
@@ -129,8 +132,8 @@ def notes(doing: Now) -> list[dict[str, str]]:
         found.append(
             {
                 "tone": "",
-                "text": f"{doing.waiting.asked_by} asked for a run at {doing.waiting.asked_at:%H:%M} UTC; the engine "
-                "has not begun yet.",
+                "text": f"{doing.waiting.asked_by} asked for a run at {here(doing.waiting.asked_at):%H:%M %Z}; "
+                "the engine has not begun yet.",
             }
         )
     if doing.lapsed:
@@ -213,7 +216,7 @@ def cards(seen: BatchFigures, period: Period, now: dt.datetime) -> list[Card]:
             "Last success",
             Quantity(age(last[1], now), "ago") if last else UNKNOWN,
             href=to_run(last[0]) if last else "",
-            delta=f"{moment(last[1], now)} UTC" if last else "none is recorded",
+            delta=moment_here(last[1], now) if last else "none is recorded",
             exactness="exact, of any period" if last else "",
         ),
     ]
@@ -238,6 +241,7 @@ def timeline(seen: BatchFigures, period: Period, query: QueryDict, unfinished: b
         if name in seen.by_bucket or name == "completed"
     ]
     return bar_chart(
+        tz=get_current_timezone(),
         label=f"Time in runs by {period.bucket} and outcome, {period.text}",
         at=at,
         series=series,
@@ -296,6 +300,7 @@ def phase_trend(seen: Phases, course: Mapping[str, list[float | None]], period: 
             )
         )
     return bar_chart(
+        tz=get_current_timezone(),
         label=f"Mean length of each phase by {period.bucket}, {period.text}",
         at=at,
         series=series,

@@ -17,6 +17,7 @@ from metrics.querysets import OWN_RUNS
 from sigmasight.lib.cards import Card, card
 from sigmasight.lib.charts.gantt import Gantt, Span, end_to_end, gantt
 from sigmasight.lib.format import COUNT, SECONDS, Quantity, percent
+from sigmasight.lib.zones import here
 
 # What `metrics.batcherrors` makes readable; whatever else a summary holds is listed beside it.
 _READ = {"count", "types", "type", "details", "errors", "exception"}
@@ -62,7 +63,7 @@ def in_words(state: RunState) -> tuple[str, list[Said]]:
     if state.is_stale:
         return "It never said that it ended.", [Said("Nothing has been heard of it for long; it was likely killed.")]
     if state.goes:
-        return f"Going since {run.started_at:%H:%M}.", _progress(state)
+        return f"Going since {here(run.started_at):%H:%M}.", _progress(state)
     ended = run.completed_at or run.started_at
     word = {"failed": "Failed", "partial": "Went through only in part,"}.get(run.status, "Finished")
     tell: list[Said] = []
@@ -72,7 +73,7 @@ def in_words(state: RunState) -> tuple[str, list[Said]]:
         slow = state.opened.slow_phases if (extra or 0) > 0 else ()
         phase = f": {slow[0][0]}" if slow and took != "as usual" else ""
         tell.append(Said(f"It took {to_the_minute(state.seconds)}{f', {took}' if took else ''}", "", f"{phase}."))
-    return f"{word} at {ended:%H:%M}.", tell
+    return f"{word} at {here(ended):%H:%M}.", tell
 
 
 def _progress(state: RunState) -> list[Said]:
@@ -85,7 +86,7 @@ def _progress(state: RunState) -> list[Said]:
     if going.remaining is not None:
         end = state.now + dt.timedelta(seconds=going.remaining)
         tell.append(
-            Said(f"About {to_the_minute(going.remaining)} left, until {end:%H:%M}, if it takes as long as usual.")
+            Said(f"About {to_the_minute(going.remaining)} left, until {here(end):%H:%M}, if it takes as long as usual.")
         )
     elif going.usual_seconds is not None:
         tell.append(Said(f"{to_the_minute(going.elapsed - going.usual_seconds)} longer than usual already."))

@@ -235,6 +235,7 @@ def _pair(low: float, high: float) -> Quantity:
 def latency_chart(window: Window, hrefs: list[str], size: Any = "m", events: Any = ()) -> Chart:
     """The band from p50 to p95 over time, the period before dashed behind it."""
     return line_chart(
+        tz=timezone.get_current_timezone(),
         label=f"Latency p50 and p95 by {window.period.bucket}, {window.period.text}",
         at=[bucket.at for bucket in window.buckets],
         series=[
@@ -259,6 +260,7 @@ def latency_chart(window: Window, hrefs: list[str], size: Any = "m", events: Any
 def tokens_chart(window: Window, hrefs: list[str]) -> Chart:
     """Tokens in and out by bucket, stacked."""
     return bar_chart(
+        tz=timezone.get_current_timezone(),
         label=f"Tokens by {window.period.bucket}, {window.period.text}",
         at=[bucket.at for bucket in window.buckets],
         series=[Series("in", window.series("input_tokens")), Series("out", window.series("output_tokens"))],
@@ -278,6 +280,7 @@ def errors_chart(window: Window, by_type: dict[str, list[int]], hrefs: list[str]
         others = [sum(column) for column in zip(*(by_type[name] for name in rest), strict=True)]
         series.append(Series("other" if len(rest) > 1 else rest[0], others))
     return bar_chart(
+        tz=timezone.get_current_timezone(),
         label=f"Failed requests by type and {window.period.bucket}, {window.period.text}",
         at=[bucket.at for bucket in window.buckets],
         series=series,

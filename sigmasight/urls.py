@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/login", auth.SignIn.as_view(), name="login"),
     path("admin/logout", auth.sign_out, name="logout"),
     path("admin/account", auth.account, name="account"),
+    path("admin/account/timezone", auth.own_timezone, name="own-timezone"),
     path("admin/account/sessions/end-others", auth.end_other_sessions, name="end-other-sessions"),
     path("admin/account/sessions/<uuid:session_id>/end", auth.end_session, name="end-session"),
     path("admin/db/", site.urls),

@@ -17,6 +17,7 @@ from admin_portal.auth import PasswordForm, SignInForm
 from admin_portal.models import AdminSession, AdminUser
 from admin_portal.querysets import AdminSessionQuerySet
 from admin_portal.sessions import SessionStore
+from sigmasight.lib.zones import zone, zone_names
 
 ENDED_SHOWN = 20
 
@@ -57,12 +58,27 @@ def account(request: HttpRequest) -> HttpResponse:
         "admin_portal/account.html",
         {
             "form": form,
+            "zones": zone_names(),
+            "zone": admin.timezone or "UTC",
             "live": sessions.live(),
             "ended": sessions.ended()[:ENDED_SHOWN],
             "current_id": cast("SessionStore", request.session).row_id,
         },
         status=422 if form.is_bound else 200,
     )
+
+
+@require_POST
+def own_timezone(request: HttpRequest) -> HttpResponse:
+    """Whose clock times are shown by, from now on."""
+    admin, name = cast("AdminUser", request.user), request.POST.get("timezone", "")
+    if zone(name) is None:
+        messages.error(request, f"There is no time zone “{name[:40]}”: pick one of the list.")
+    else:
+        admin.timezone = name
+        admin.save(update_fields=["timezone", "updated_at"])
+        messages.success(request, f"Times are shown in {name} from now on. Days stay UTC days, for everybody.")
+    return redirect("account")
 
 
 @require_POST

@@ -1,5 +1,9 @@
 """The period a page speaks of, read from its URL: `?period=24h|7d|30d|90d|custom&from=…&to=…&compare=1|week|0`.
 
+`from` and `to` are UTC unless they say otherwise, or `tz=Europe/Berlin` does, which the form of a custom period adds:
+so a link means the same to everybody. What is shown of a period is by the clock of whoever looks (`lib.zones`); days
+are UTC days.
+
 A named period is whole buckets up to now, the current, unfinished one included: "24 h" is this hour and the 23
 before it, "7 d" today and the six days before it. The period before is the same span moved back by its full
 length, so that like is compared with like, up to the same minute; with `compare=week` by as many whole weeks as that
@@ -14,6 +18,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from django.http import HttpRequest, QueryDict
+from django.utils import timezone
+
+from sigmasight.lib.zones import here, zone
 
 Bucket = Literal["minute", "hour", "day"]
 
@@ -28,7 +35,7 @@ STEP: dict[Bucket, dt.timedelta] = {
 # Any UTC midnight will do: buckets divide the day.
 ORIGIN = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 # What a link keeps of the URL when the period changes: everything but the period itself and the place in a list.
-PERIOD_KEYS = ("period", "from", "to")
+PERIOD_KEYS = ("period", "from", "to", "tz")
 PAGE_KEYS = ("cursor", "after", "before")
 
 
@@ -68,9 +75,11 @@ class Period:
         if self.bucket == "day" and self.start.time() == dt.time.min:
             last = self.end - dt.timedelta(microseconds=1)
             return f"{_day(self.start)} – {_day(last)}, UTC" if last.date() != self.start.date() else _day(self.start)
-        if self.start.date() == self.end.date():
-            return f"{_day(self.start)}, {self.start:%H:%M} – {self.end:%H:%M} UTC"
-        return f"{_day(self.start)} {self.start:%H:%M} – {_day(self.end)} {self.end:%H:%M} UTC"
+        start, end = here(self.start), here(self.end)
+        if start.date() == end.date():
+            return f"{_day(start)}, {start:%H:%M} – {end:%H:%M %Z}"
+        clock = "" if f"{start:%Z}" == f"{end:%Z}" else f" {start:%Z}"
+        return f"{_day(start)} {start:%H:%M}{clock} – {_day(end)} {end:%H:%M %Z}"
 
     @property
     def span(self) -> dt.timedelta:
@@ -101,12 +110,26 @@ class Period:
 
     @property
     def from_value(self) -> str:
-        """`start` as a datetime-local input wants it."""
+        """`start` as a link says it, in UTC."""
         return f"{self.start:%Y-%m-%dT%H:%M}"
 
     @property
     def to_value(self) -> str:
         return f"{self.end:%Y-%m-%dT%H:%M}"
+
+    @property
+    def from_here(self) -> str:
+        """`start` as a datetime-local input wants it, by the clock of whoever looks (`zone`)."""
+        return f"{here(self.start):%Y-%m-%dT%H:%M}"
+
+    @property
+    def to_here(self) -> str:
+        return f"{here(self.end):%Y-%m-%dT%H:%M}"
+
+    @property
+    def zone(self) -> str:
+        """The zone of `from_here` and `to_here`."""
+        return timezone.get_current_timezone_name()
 
     def sql(self) -> dict[str, Any]:
         """Parameters for SQL: `start`, `end`, and `step` and `origin` for `date_bin`, which cuts as `buckets` does."""
@@ -156,7 +179,7 @@ def period_from(request: HttpRequest, now: dt.datetime | None = None, default: s
     period: Period | None = None
     if key == "custom" or (not key and query.get("from")):
         try:
-            period = _custom(query.get("from", ""), query.get("to", ""), now)
+            period = _custom(query.get("from", ""), query.get("to", ""), now, _zone(query.get("tz", "")))
         except ValueError as problem:
             error = str(problem)
     elif key and key not in NAMED:
@@ -205,9 +228,18 @@ def between(start: dt.datetime, end: dt.datetime) -> Period:
     return Period("custom", "Custom", start, end, bucket, span)
 
 
-def _custom(first: str, last: str, now: dt.datetime) -> Period:
-    start = _moment(first, "from", end_of_day=False)
-    end = _moment(last, "to", end_of_day=True) if last else now
+def _zone(name: str) -> dt.tzinfo:
+    if not name:
+        return dt.UTC
+    found = zone(name)
+    if found is None:
+        raise ValueError(f"There is no time zone “{name[:40]}”: write tz=Europe/Berlin, for example, or leave it out.")
+    return found
+
+
+def _custom(first: str, last: str, now: dt.datetime, tz: dt.tzinfo) -> Period:
+    start = _moment(first, "from", tz, end_of_day=False)
+    end = _moment(last, "to", tz, end_of_day=True) if last else now
     if end <= start:
         raise ValueError("The period ends before it begins: “from” must be earlier than “to”.")
     if end - start > LONGEST:
@@ -215,14 +247,14 @@ def _custom(first: str, last: str, now: dt.datetime) -> Period:
     return between(start, end)
 
 
-def _moment(text: str, name: str, *, end_of_day: bool) -> dt.datetime:
+def _moment(text: str, name: str, tz: dt.tzinfo, *, end_of_day: bool) -> dt.datetime:
     if not text:
         raise ValueError(f"A custom period needs “{name}”, for example {name}=2026-11-01 or {name}=2026-11-01T08:00.")
     try:
         moment = dt.datetime.fromisoformat(text.strip().replace(" ", "+"))
-        moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
         if end_of_day and len(text.strip()) <= len("2026-11-01"):  # a day: 2026-11-01, 20261101 or 2026-W45-1
             moment += dt.timedelta(days=1)
+        moment = (moment.replace(tzinfo=tz) if moment.tzinfo is None else moment).astimezone(dt.UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError(
             f"“{text[:40]}” is no time: write {name}=2026-11-01 or {name}=2026-11-01T08:00 (UTC)."

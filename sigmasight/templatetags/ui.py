@@ -25,6 +25,7 @@ from sigmasight import markdown as md
 from sigmasight.lib import format as fmt
 from sigmasight.lib.charts import Chart, HBars, Spark, markup
 from sigmasight.lib.useragent import browser
+from sigmasight.lib.zones import clock_name, here
 
 register = template.Library()
 
@@ -97,25 +98,41 @@ def ago(then: datetime | None, plain: bool = False) -> str:
 
 @register.simple_tag
 def moment(then: datetime | None) -> str:
-    """``07:59`` today, ``21 Nov 05:52`` before, as a ``<time>`` with the exact moment on hover. UTC."""
-    return fmt.NOTHING if then is None else _time(then, fmt.moment(then, timezone.now()))
+    """``07:59`` today, ``21 Nov 05:52`` before, as a ``<time>`` exact on hover, by the admin's clock."""
+    if then is None:
+        return fmt.NOTHING
+    return _time(then, fmt.moment(then, timezone.now(), timezone.get_current_timezone()))
 
 
 @register.filter
 def clock(then: datetime | None) -> str:
-    """``05:52:07``, UTC."""
-    return fmt.NOTHING if then is None else f"{then.astimezone(UTC):%H:%M:%S}"
+    """``05:52:07``, by the admin's clock; ``|zone`` says which that is."""
+    return fmt.NOTHING if then is None else f"{here(then):%H:%M:%S}"
+
+
+@register.filter
+def zone(then: datetime | None) -> str:
+    """What the admin's clock is called at that time: ``UTC``, ``CET``."""
+    return clock_name(then or None)
 
 
 @register.filter
 def day(value: date | datetime | None) -> str:
-    """``22 Nov 2026``."""
+    """``22 Nov 2026``: of a moment, by the admin's clock; a date as it is."""
+    if isinstance(value, datetime):
+        value = here(value)
     return fmt.NOTHING if value is None else f"{value.day}{fmt.NBSP}{value:%b}{fmt.NBSP}{value:%Y}"
+
+
+@register.filter
+def exactly(then: datetime | None) -> str:
+    """The moment in full, by the admin's clock: ``22 Nov 2026, 07:59:18 CET``."""
+    return fmt.exact(then, timezone.get_current_timezone())
 
 
 def _time(then: datetime, text: str) -> SafeString:
     iso = then.astimezone(UTC).isoformat(timespec="seconds")
-    return format_html('<time datetime="{}" title="{}">{}</time>', iso, fmt.exact(then), text)
+    return format_html('<time datetime="{}" title="{}">{}</time>', iso, exactly(then), text)
 
 
 # ---- small marks ----

@@ -30,6 +30,18 @@
     for (const other of all("[data-theme-choice]")) other.setAttribute("aria-pressed", String(other === button));
   });
 
+  // ---- one's own time zone: what the browser says, offered beside the list ----
+
+  function zones(root) {
+    for (const list of all("select[data-own-zone]", root)) {
+      const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+      if (!own || own === list.value || ![...list.options].some((option) => option.value === own)) continue;
+      const button = make("button", { class: "btn", type: "button" }, `Take this browser’s: ${own}`);
+      button.addEventListener("click", () => { list.value = own; button.remove(); list.focus(); });
+      list.after(button);
+    }
+  }
+
   // ---- toasts ----
 
   const toast = {
@@ -307,6 +319,7 @@
 
   function ready(root) {
     themes(root);
+    zones(root);
     for (const node of all(".toast[data-toast]", root)) toast.arm(node);
     for (const node of all("[data-chart]", root)) chart(node);
     for (const node of all("form.filters", root)) filters(node);

@@ -117,13 +117,24 @@ def bucket_span(bucket: Bucket) -> timedelta:
 
 
 def bucket_name(start: datetime, bucket: Bucket, n: int, tz: tzinfo = UTC) -> str:
-    """What one of ``n`` buckets is called: ``22 Nov``, ``04:00`` where all of them fit into a day, ``22 Nov 04:00``."""
-    local = start.astimezone(tz)
+    """What one of ``n`` buckets is called: ``22 Nov``, ``04:00`` where all of them fit into a day, ``22 Nov 04:00``.
+
+    Days are UTC days in any zone. An hour that comes twice when clocks are put back says which it is: ``02:00 CEST``.
+    """
     if bucket == "day":
-        return f"{local.day} {local:%b}"
-    if _SPANS[bucket] * n <= timedelta(days=1):
-        return f"{local:%H:%M}"
-    return f"{local.day} {local:%b %H:%M}"
+        utc = start.astimezone(UTC)
+        return f"{utc.day} {utc:%b}"
+    local = start.astimezone(tz)
+    twice = f"{local.replace(fold=0):%z}" != f"{local.replace(fold=1):%z}"
+    clock = f"{local:%H:%M %Z}" if twice else f"{local:%H:%M}"
+    return clock if _SPANS[bucket] * n <= timedelta(days=1) else f"{local.day} {local:%b} {clock}"
+
+
+def first_column(at: Sequence[datetime], bucket: Bucket, tz: tzinfo = UTC) -> str:
+    """What the first column of the table behind holds, and by which clock."""
+    if bucket != "day":
+        return f"Time, {at[0].astimezone(tz):%Z}"
+    return "Day" if tz is UTC or str(tz) == "UTC" else "Day, UTC"
 
 
 def time_ticks(
@@ -145,24 +156,29 @@ def time_ticks(
             every = max(1, round(step / span))
             chosen = [i for i in range(len(at)) if (len(at) - 1 - i) % every == 0]
         else:
-            days = [i for i, a in enumerate(at) if a.astimezone(tz).time() == datetime.min.time()]
+            days = [i for i, a in enumerate(at) if _minutes(a.astimezone(tz)) < span.total_seconds() / 60]
             every = max(1, round(step / timedelta(days=1)))
             chosen = [i for n, i in enumerate(days) if (len(days) - 1 - n) % every == 0]
-        texts = [_day(at[i].astimezone(tz), whole) for i in chosen]
+        texts = [_day(at[i].astimezone(UTC if bucket == "day" else tz), whole) for i in chosen]
     else:
         minutes = round(step.total_seconds() / 60)
         chosen, texts = [], []
         for i, a in enumerate(at):
             local = a.astimezone(tz)
-            if (local.hour * 60 + local.minute) % minutes == 0:
+            # The first bucket of each step: in zones that are half an hour off, hours begin at half past.
+            if _minutes(local) % minutes < span.total_seconds() / 60:
                 chosen.append(i)
-                texts.append(_day(local, whole) if local.hour == local.minute == 0 else f"{local:%H:%M}")
+                texts.append(_day(local, whole) if _minutes(local) * 60 < span.total_seconds() else f"{local:%H:%M}")
                 # Of 3-hour ticks those at 0 and 12 o'clock stay longest, of 5-minute ticks those at 0, 20 and 40.
-                turn = (local.hour * 60 + local.minute) // minutes
+                turn = _minutes(local) // minutes
                 strides.append(4 if turn % 4 == 0 else 2 if turn % 2 == 0 else 1)
     if not chosen:
         chosen, texts = [0], [f"{at[0].astimezone(tz):%H:%M}"]
     return ranked([(xs[i], text) for i, text in zip(chosen, texts, strict=True)], strides=strides)
+
+
+def _minutes(local: datetime) -> int:
+    return local.hour * 60 + local.minute
 
 
 def _day(local: datetime, whole: timedelta) -> str:
@@ -173,7 +189,7 @@ def end_ticks(at: Sequence[datetime], bucket: Bucket, tz: tzinfo = UTC) -> tuple
     """Only where the plot starts and where it ends, for charts too small for more."""
     texts = [
         f"{local.day}\u00a0{local:%b}" if bucket == "day" else f"{local:%H:%M}"
-        for local in (at[0].astimezone(tz), at[-1].astimezone(tz))
+        for local in (each.astimezone(UTC if bucket == "day" else tz) for each in (at[0], at[-1]))
     ]
     return (
         (Tick(0, texts[0], anchor="start"), Tick(100, texts[1], anchor="end")) if len(at) > 1 else (Tick(50, texts[0]),)
