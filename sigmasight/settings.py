@@ -142,7 +142,7 @@ MIDDLEWARE = [
     "sigmasight.lib.requestid.RequestIdMiddleware",
     "sigmasight.lib.once.OnceMiddleware",
     "sigmasight.api.middleware.ApiErrorsMiddleware",
-    "sigmasight.api.middleware.ApiGZipMiddleware",
+    "sigmasight.api.middleware.CompressMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -57,12 +57,13 @@ class ApiErrorsMiddleware:
         response["Content-Length"] = str(len(response.content))
 
 
-class ApiGZipMiddleware(GZipMiddleware):
-    """Answers of the API are compressed for clients that can read it; but never one that holds a token, whose length
-    would tell about it (BREACH)."""
+class CompressMiddleware(GZipMiddleware):
+    """Pages, files and the API's answers are compressed for clients that can read it; but never one that holds a token,
+    whose length would tell about it (BREACH). A page's CSRF token is masked anew each time."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if not is_api(request) or getattr(request, _MARK, False):
+        is_text = response.headers.get("Content-Type", "").startswith("text/")
+        if not (is_api(request) or is_text) or getattr(request, _MARK, False):
             return response
         return super().process_response(request, response)
 

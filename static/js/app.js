@@ -71,6 +71,8 @@
 
   document.addEventListener("click", (event) => event.target.closest("[data-close]")?.closest(".toast")?.remove());
 
+  document.addEventListener("sigma:toast", (event) => toast.show(event.detail));
+
   // ---- menus made of <details>: one press elsewhere, or Escape, closes them ----
 
   const menus = () => all(".tabbar details[open], details.menu[open]");

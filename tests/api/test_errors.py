@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import re
 
 import pytest
 from django.db import OperationalError
@@ -12,6 +14,7 @@ from django.test import Client
 from admin_portal import tokens
 from sigmasight.api.errors import sentence
 from tests.api.conftest import ROOT, ApiClient
+from tests.factories.activity import UserFactory
 
 pytestmark = pytest.mark.django_db(databases=["default", "metro"])
 
@@ -155,8 +158,22 @@ def test_long_answers_are_compressed_for_those_who_can_read_it(api):
     assert not api.get("/admin/auth/me", Accept_Encoding="gzip").has_header("Content-Encoding")
 
 
-def test_pages_are_not_compressed(as_admin):
-    assert not as_admin.get("/admin/account", headers={"Accept-Encoding": "gzip"}).has_header("Content-Encoding")
+def test_pages_are_compressed_with_a_token_that_is_another_each_time(as_admin):
+    answers = [as_admin.get("/admin/account", headers={"Accept-Encoding": "gzip"}) for _ in range(2)]
+    assert [each["Content-Encoding"] for each in answers] == ["gzip", "gzip"]
+    pages = [gzip.decompress(each.content).decode() for each in answers]
+    tokens = [re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[0] for page in pages]
+    assert tokens[0] != tokens[1]
+    assert not as_admin.get("/admin/account").has_header("Content-Encoding")
+
+
+def test_a_streamed_file_comes_compressed_and_whole(as_admin):
+    UserFactory.create_batch(30)
+    plain = b"".join(as_admin.get("/admin/users?format=csv"))
+    packed = as_admin.get("/admin/users?format=csv", headers={"Accept-Encoding": "gzip"})
+    assert packed["Content-Encoding"] == "gzip"
+    assert gzip.decompress(b"".join(packed)) == plain
+    assert plain.count(b"\n") == 31
 
 
 # --- Pages of other origins ---
