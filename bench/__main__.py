@@ -17,18 +17,19 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from rich.console import Console
 
-from bench import api, browser, databases, generate, loading, measure, table, upkeep
+from bench import api, browser, databases, generate, loading, measure, pages, table, upkeep
 from bench.measure import Figure
 from bench.upkeep import Measured
 
 SEARCH_MS = 100.0
-SECTIONS = ("queries", "api", "memory", "late", "keepup", "drop", "rollup", "search", "loading")
+SECTIONS = ("queries", "pages", "api", "memory", "late", "keepup", "drop", "rollup", "search", "loading")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -96,8 +97,15 @@ def run(
         tenth = _filled(made, empty, "tenth", size.tenth(), measured, say) if options.tenth else None
         if "queries" in asked:
             figures += measure.queries(size.until, full, tenth, say)
+
+        @cache
+        def talk() -> None:
+            say("messages, batch runs, feedback, annotations, memories, documents")
+            api.fill(full, size)
+
         sections |= {
-            "api": lambda: _api(full, size, say),
+            "pages": lambda: _talked(talk, pages.figures, say),
+            "api": lambda: _talked(talk, api.figures, say),
             "memory": lambda: upkeep.memory(full, size.until, cookie),
             "late": lambda: upkeep.late_rows(full),
             "keepup": lambda: upkeep.keeping_up(full, options.rate, options.seconds),
@@ -141,10 +149,11 @@ def _filled(
     return pair
 
 
-def _api(pair: databases.Pair, size: generate.Size, say: Callable[[str], None]) -> Iterable[Measured]:
-    say("api: messages, batch runs, feedback, annotations, memories, documents")
-    api.fill(pair, size)
-    return api.figures(say)
+def _talked(
+    talk: Callable[[], None], figures: Callable[[Callable[[str], None]], Iterable[Measured]], say: Callable[[str], None]
+) -> Iterable[Measured]:
+    talk()
+    return figures(say)
 
 
 def _search(pair: databases.Pair, messages: int) -> list[Measured]:

@@ -34,7 +34,7 @@ def resume(cookie: str) -> None:
 
 def get(path: str) -> Any:
     """The page; RuntimeError where it does not come."""
-    answer = _client[0].get(path)
+    answer = _client[0].get(path, headers={"accept-encoding": "gzip"})
     if answer.status_code != 200:
         raise RuntimeError(f"{path} answers {answer.status_code}")
     return answer

@@ -4,7 +4,7 @@
 
 (() => {
   const EVERY = 5000;
-  const inUse = (node) => node.contains(document.activeElement) || node.querySelector("details[open]");
+  const inUse = (node) => node.contains(document.activeElement) || node.querySelector("details[open], .feel:hover");
 
   // `data-live="10"`: every ten seconds.
   const isDue = (node, turn) => turn % Math.max(1, Math.round((Number(node.dataset.live) * 1000 || EVERY) / EVERY)) === 0;

@@ -305,3 +305,15 @@ def test_it_costs_as_many_queries_for_fifty_people_as_for_one(as_admin, query):
     with counted() as fifty:
         read(as_admin.get(URL + query))
     assert len(fifty) == len(one) <= 42, "\n".join(fifty)
+
+
+def test_it_asks_for_itself_while_the_period_goes_on(as_admin):
+    now = as_admin.get("/admin")
+    assert b'data-live="30"' in now.content
+    assert b"hx-swap-oob" not in now.content
+    part = as_admin.get("/admin", headers={"HX-Request": "true", "HX-Target": "live"})
+    assert part.content.strip().startswith(b'<div id="live"')
+    assert b"<html" not in part.content
+    assert b'id="fresh" hx-swap-oob="true"' in part.content
+    past = as_admin.get("/admin?period=custom&from=2026-01-01&to=2026-01-02")
+    assert b"data-live" not in past.content
