@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -14,12 +14,15 @@ from activity import events as events_domain
 from activity import funnel, pages
 from activity.eventlook import EVENT_COLUMNS, EventLook, event_page, event_rows
 from activity.events import EventFilter
+from activity.files import OfGap
+from activity.files import files as onboarding_files
 from activity.forms import EventFilterForm
+from activity.funnel import By
 from activity.funnellook import FunnelLook, definitions
 from activity.funnels.definition import Definition
 from activity.people import people
 from sigmasight.lib.chips import filter_chips
-from sigmasight.lib.csvfile import csv_response
+from sigmasight.lib.csvfile import TableFile, asked_file, csv_response
 from sigmasight.lib.htmx import render_part
 from sigmasight.lib.pagination import BadCursorError, Cursor, read_cursor
 from sigmasight.lib.periods import period_from
@@ -40,7 +43,7 @@ EVENT_FILTERS = {
 
 
 @require_safe
-def onboarding(request: HttpRequest) -> HttpResponse:
+def onboarding(request: HttpRequest) -> HttpResponseBase:
     """A funnel of those who entered in a period; with `?gap=2`, the people who stopped after its second step."""
     period = period_from(request, default=DEFAULT_PERIOD)
     notes = [period.error] if period.error else []
@@ -50,6 +53,9 @@ def onboarding(request: HttpRequest) -> HttpResponse:
         return render_part(request, "activity/onboarding.html", "gap", context)
     told = _chosen(request, known, notes)
     look, links = FunnelLook(told, period), pages.Links(request.GET, period)
+    file = asked_file(request, _files(request, look, notes)) if request.GET.get("format") else None
+    if file is not None:
+        return file
     context |= {"told": told, "look": look, "links": links, "funnels": [(each, _to(links, each)) for each in known]}
     context["drawer"] = _drawer(request, look, links, notes)
     if not _is_for_drawer(request):
@@ -57,15 +63,35 @@ def onboarding(request: HttpRequest) -> HttpResponse:
     return render_part(request, "activity/onboarding.html", "gap", context)
 
 
+def _files(request: HttpRequest, look: FunnelLook, notes: list[str]) -> dict[str, TableFile]:
+    by, cut = _cuts(request, look, notes)
+    known = [str(number) for number in range(1, len(look.told.steps))]
+    gap = int(_one_of(request, "gap", known, known[0], notes)) if known else 1
+    return onboarding_files(look, EventLook(look.period, compare=False), by, cut, gap, _of_gap(request))
+
+
+def _cuts(request: HttpRequest, look: FunnelLook, notes: list[str]) -> tuple[By, str]:
+    """What the parts are by, and how long cohorts are."""
+    default = "day" if look.period.span <= dt.timedelta(days=15) else "week"
+    by = cast("By", _one_of(request, "by", BY, "source", notes))
+    return by, _one_of(request, "cohorts", ("day", "week"), default, notes)
+
+
+def _of_gap(request: HttpRequest) -> OfGap:
+    """Whom of a gap's people the URL asks for; "-" asks for the source or device that is not known."""
+    code = "" if request.GET.get("clean") else request.GET.get("reason", "").replace("\x00", "") or None
+    source, device = (request.GET.get(name, "").replace("\x00", "") or None for name in ("source", "device"))
+    return {"error": code, "source": "" if source == "-" else source, "device": "" if device == "-" else device}
+
+
 def _rest(request: HttpRequest, look: FunnelLook, links: pages.Links, notes: list[str]) -> dict[str, Any]:
     """What stands on the page beside the drawer."""
     period, told = look.period, look.told
     unfinished = period.end >= timezone.now() - dt.timedelta(seconds=90)
     seen = EventLook(period, compare=period.compare)
-    by = _one_of(request, "by", BY, "source", notes)
-    cut = _one_of(request, "cohorts", ("day", "week"), "day" if period.span <= dt.timedelta(days=15) else "week", notes)
+    by, cut = _cuts(request, look, notes)
     of = pages.categories(told)
-    parts, codes = look.parts(by), seen.errors(of)  # type: ignore[arg-type]
+    parts, codes = look.parts(by), seen.errors(of)
     steps = pages.step_rows(look, links)
     charts = pages.day_charts(told, seen, links, unfinished)
     as_of = look.figures.as_of
@@ -105,18 +131,15 @@ def _drawer(request: HttpRequest, look: FunnelLook, links: pages.Links, notes: l
         notes.append(f"This funnel has no gap “{asked[:20]}”: take 1 to {last}.")
         return None
     gap, after = int(asked), _cursor(request, notes)
-    code = "" if request.GET.get("clean") else request.GET.get("reason", "").replace("\x00", "") or None
-    # "-" asks for those of whom it is not known.
-    of = {name: request.GET.get(name, "").replace("\x00", "") for name in ("source", "device")}
-    wanted = {name: "" if value == "-" else value for name, value in of.items() if value}
+    of = _of_gap(request)
+    code = of["error"]
+    wanted = {name: value for name, value in (("source", of["source"]), ("device", of["device"])) if value is not None}
     step, following = look.told.steps[gap - 1], look.told.steps[gap]
     found = funnel.dropped(
         look.told.slug,
         look.period,
         step.name,
-        error=code,
-        source=wanted.get("source"),
-        device=wanted.get("device"),
+        **of,
         cursor=after,
         limit=STUCK_SHOWN,
         now=look.now,

@@ -25,11 +25,10 @@ def waiting(now: dt.datetime | None = None) -> Waiting:
     with connections["metro"].cursor() as cursor:
         cursor.execute(
             """
-            SELECT count(DISTINCT message_id), min(created_at),
-                   (SELECT count(*) FROM ai_admin_annotations WHERE status = 'pending')
-              FROM ai_feedback
-             WHERE rating = 'down' AND created_at >= %s
-               AND NOT EXISTS (SELECT FROM ai_admin_annotations judged WHERE judged.message_id = ai_feedback.message_id)
+            SELECT count(*), min(at), (SELECT count(*) FROM ai_admin_annotations WHERE status = 'pending')
+              FROM (SELECT message_id, min(created_at) AS at FROM ai_feedback
+                     WHERE rating = 'down' AND created_at >= %s GROUP BY message_id) AS thumbs
+             WHERE NOT EXISTS (SELECT FROM ai_admin_annotations judged WHERE judged.message_id = thumbs.message_id)
             """,
             [(now or timezone.now()) - LOOK_BACK],
         )

@@ -8,10 +8,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from uuid import UUID
 
 from django.db import connections
 from django.db.models import Exists, OuterRef
+from psycopg import sql
 
 from activity.people import people
 from ai_tuning.feedback import Judged, answers_of, with_messages
@@ -104,35 +106,38 @@ class VoiceFigures:
 
 def figures(period: Period, now: dt.datetime) -> VoiceFigures:
     """The period's figures, in one query."""
-    bounds = [None if days is None else now - dt.timedelta(days=days) for _, _, days in AGES]
+    bounds = [now - dt.timedelta(days=days) for _, _, days in AGES if days is not None]
+    younger_than = sql.SQL(", ").join(
+        sql.SQL("count(*) FILTER (WHERE any_at IS NULL AND created_at > {})").format(sql.Literal(bound))
+        for bound in bounds
+    )
+    statement = sql.SQL("""
+        WITH down AS MATERIALIZED (
+            SELECT f.created_at, min(a.created_at) AS any_at,
+                   min(a.created_at) FILTER (WHERE a.created_at >= f.created_at) AS after_at
+              FROM ai_feedback f LEFT JOIN ai_admin_annotations a ON a.message_id = f.message_id
+             WHERE f.rating = 'down' AND f.created_at >= {start} AND f.created_at < {end}
+             GROUP BY f.id
+        )
+        SELECT (SELECT count(*) FROM ai_feedback f WHERE f.rating = 'up'
+                   AND f.created_at >= {start} AND f.created_at < {end}),
+               count(*),
+               (SELECT count(*) FROM ai_feedback f WHERE f.rating IN ('up', 'down') AND f.edited_text > ''
+                   AND f.created_at >= {start} AND f.created_at < {end}),
+               (SELECT count(*) FROM ai_feedback f WHERE f.comment > ''
+                   AND f.created_at >= {start} AND f.created_at < {end}),
+               count(any_at),
+               (percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM after_at - created_at)))::float8,
+               min(created_at) FILTER (WHERE any_at IS NULL), {younger_than}
+          FROM down
+    """)
     with connections["metro"].cursor() as cursor:
         cursor.execute(
-            """
-            WITH given AS MATERIALIZED (
-                SELECT f.rating, f.created_at, f.edited_text > '' AS edited, f.comment > '' AS commented, f.message_id
-                  FROM ai_feedback f WHERE f.created_at >= %(start)s AND f.created_at < %(end)s
-            ), down AS (
-                SELECT g.created_at, judged.any_at, judged.after_at
-                  FROM given g LEFT JOIN LATERAL (
-                       SELECT min(a.created_at) AS any_at,
-                              min(a.created_at) FILTER (WHERE a.created_at >= g.created_at) AS after_at
-                         FROM ai_admin_annotations a WHERE a.message_id = g.message_id) judged ON true
-                 WHERE g.rating = 'down'
-            )
-            SELECT (SELECT count(*) FROM given WHERE rating = 'up'), count(*),
-                   (SELECT count(*) FROM given WHERE edited), (SELECT count(*) FROM given WHERE commented),
-                   count(any_at),
-                   (percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM after_at - created_at)))::float8,
-                   min(created_at) FILTER (WHERE any_at IS NULL),
-                   array_agg(created_at) FILTER (WHERE any_at IS NULL)
-              FROM down
-            """,
-            {"start": period.start, "end": period.end},
+            statement.format(start=sql.Literal(period.start), end=sql.Literal(period.end), younger_than=younger_than)
         )
-        up, down, edited, commented, reviewed, wait, oldest, open_since = cursor.fetchone()
-    waiting = [0] * len(AGES)
-    for at in open_since or ():
-        waiting[next(place for place, bound in enumerate(bounds) if bound is None or at > bound)] += 1
+        up, down, edited, commented, reviewed, wait, oldest, *younger = cursor.fetchone()
+    so_far = [0, *younger, down - reviewed]
+    waiting = [after - before for before, after in pairwise(so_far)]
     return VoiceFigures(up, down, edited, commented, reviewed, wait, oldest, tuple(waiting))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from django.http import StreamingHttpResponse
+from django.http import Http404, HttpRequest, StreamingHttpResponse
 
 # A cell that begins so is a formula to a spreadsheet.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -44,3 +45,24 @@ def csv_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     response = StreamingHttpResponse(lines(columns, rows), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}-{dt.datetime.now(dt.UTC):%Y-%m-%d}.csv"'
     return response
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """A table of a page as a file. `rows` is called only where the file is asked for."""
+
+    name: str
+    columns: Sequence[str]
+    rows: Callable[[], Iterable[Sequence[object]]]
+
+
+def asked_file(request: HttpRequest, files: Mapping[str, TableFile]) -> StreamingHttpResponse | None:
+    """The table that `?format=csv&table=…` asks a page for; None where it asks for the page. Raises Http404 for a table
+    that the page has not."""
+    if request.GET.get("format") != "csv":
+        return None
+    wanted = request.GET.get("table", "")
+    if wanted not in files:
+        raise Http404(f"There is no table “{wanted[:40]}” here: take table={' or table='.join(sorted(files))}.")
+    file = files[wanted]
+    return csv_response(file.name, file.columns, file.rows())

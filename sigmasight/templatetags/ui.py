@@ -247,17 +247,23 @@ def figure(
 # ---- blocks ----
 
 
-@register.simple_block_tag
+@register.simple_block_tag(takes_context=True)
 def panel(
+    context: Context,
     content: str,
     title: str,
     sub: object = "",
     acts: Iterable[tuple[str, str]] = (),
     foot: object = "",
     id: str = "",  # noqa: A002
+    csv: str = "",
 ) -> SafeString:
-    """A titled surface round its content. ``acts`` are links in the header: ``(text, href)``."""
+    """A titled surface round its content. ``acts`` are links in the header: ``(text, href)``. ``csv`` is the page's
+    name for its table as a file, to which a link leads that keeps the page's filters (``lib.csvfile.asked_file``).
+    """
     links = format_html_join("", '<a href="{1}">{0}</a>', list(acts))
+    if csv:
+        links += csv_link(context, csv)
     return format_html(
         '<section class="panel"{}><header><h2>{}</h2>{}{}</header>{}{}</section>',
         format_html(' id="{}"', id) if id else "",
@@ -267,6 +273,13 @@ def panel(
         content,
         format_html("<footer>{}</footer>", foot) if foot else "",
     )
+
+
+@register.simple_tag(takes_context=True)
+def csv_link(context: Context, table: str) -> SafeString:
+    """A link to a table of this page as a file, with the page's filters."""
+    href = qs(context, format="csv", table=table, after=None, before=None)
+    return format_html('<a href="{}" download aria-label="This table as CSV">CSV</a>', href)
 
 
 @register.simple_block_tag
