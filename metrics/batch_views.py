@@ -6,16 +6,27 @@ import datetime as dt
 from typing import Any, cast, get_args
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from activity.models import Portfolio
-from metrics import batch, batch_pages, batch_run_pages, batchfigures, batchhistory, batchlines, batchlog, phases
+from metrics import (
+    batch,
+    batch_files,
+    batch_pages,
+    batch_run_pages,
+    batchfigures,
+    batchhistory,
+    batchlines,
+    batchlog,
+    phases,
+)
 from metrics.batcherrors import read_errors
 from metrics.batchfigures import BatchFilter, OpenedRun
 from metrics.batchhistory import Kind
 from metrics.models import BatchRun
+from sigmasight.lib.csvfile import asked_file
 from sigmasight.lib.format import percent
 from sigmasight.lib.htmx import render_part
 from sigmasight.lib.pagination import BadCursorError, Cursor, read_cursor
@@ -27,7 +38,7 @@ TEXT = 200
 
 
 @require_safe
-def batch_runs(request: HttpRequest) -> HttpResponse:
+def batch_runs(request: HttpRequest) -> HttpResponseBase:
     """The runs of a period: how the last night went, how long they take, phase by phase."""
     now = timezone.now()
     period = period_from(request, now, default=DEFAULT_PERIOD)
@@ -37,6 +48,8 @@ def batch_runs(request: HttpRequest) -> HttpResponse:
         after = read_cursor(_text(request, "after"))
     except BadCursorError as error:
         notes.append(str(error))
+    if (file := asked_file(request, batch_files.files(period, only))) is not None:
+        return file
     seen = batchfigures.figures(period, only)
     last = batch.last_batch()
     doing = batchhistory.now(now)
@@ -85,10 +98,12 @@ def _text(request: HttpRequest, name: str) -> str:
 
 
 @require_safe
-def batch_run(request: HttpRequest, run_id: UUID) -> HttpResponse:
+def batch_run(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
     """One run by its row's id: two rows may share a `batch_run_id`."""
     now = timezone.now()
     opened = _opened(run_id)
+    if (file := asked_file(request, batch_files.files_of_run(opened))) is not None:
+        return file
     run = opened.run
     doing = batchhistory.now(now) if run.status == BatchRun.Status.RUNNING else None
     state = batch_run_pages.state_of(opened, doing, now)

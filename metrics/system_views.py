@@ -7,15 +7,16 @@ import logging
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from metrics import coveragedays, jobs, nightly, retention, system, system_pages, systemlook
+from metrics import coveragedays, jobs, nightly, retention, system, system_files, system_pages, systemlook
 from metrics.batch import read_run
 from metrics.system_actions import ACTIONS, QueueAwayError
 from sigmasight.api.access import admin_of
+from sigmasight.lib.csvfile import asked_file
 from sigmasight.lib.htmx import render_part
 
 logger = logging.getLogger(__name__)
@@ -25,9 +26,11 @@ RECEIPTS, RUNS = 30, 6
 
 @require_safe
 @never_cache
-def system_page(request: HttpRequest) -> HttpResponse:
+def system_page(request: HttpRequest) -> HttpResponseBase:
     """How everything stands; its upper part asks for itself anew while somebody looks."""
     seen = systemlook.look()
+    if (file := asked_file(request, system_files.files((seen.gondola, seen.metro), seen.now))) is not None:
+        return file
     htmx: Any = getattr(request, "htmx", None)
     context = _live(seen)
     if not (htmx and htmx.target == "live"):
@@ -78,9 +81,11 @@ def do(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @require_safe
-def retention_page(request: HttpRequest) -> HttpResponse:
+def retention_page(request: HttpRequest) -> HttpResponseBase:
     """What would go in the next run, what stays though it is past its time and why, and what went."""
     now = dt.datetime.now(dt.UTC)
+    if (file := asked_file(request, system_files.retention_files(now))) is not None:
+        return file
     seen = retention.preview(now)
     return render(
         request,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 import uuid
 from collections import Counter
 
@@ -410,3 +412,69 @@ def test_times_are_written_no_finer_than_they_are_known():
         "1 min 35 s",
         "26 min 12 s",
     ]
+
+
+# --- As files ---
+
+
+def file(client, table, **more):
+    answer = client.get(URL, {"period": "30d", "format": "csv", "table": table, **more})
+    assert answer.status_code == 200, answer.content
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    return list(csv.DictReader(io.StringIO(b"".join(answer).decode())))
+
+
+@pytest.fixture
+def crowd():
+    """Forty people, spread over a month; each third meets an error where they stop."""
+    for number in range(40):
+        error = ("email_taken", "=cmd()", None)[number % 3]
+        come(TIME_ZERO - (number % 20 + 1) * DAY - number * MINUTE, number % 6, error=error if number % 6 < 5 else None)
+    count()
+
+
+def test_the_steps_and_reasons_are_the_rows_counted(as_admin, crowd):
+    reached = [sum(number % 6 > step or (number % 6 == 0 and step == 0) for number in range(40)) for step in range(5)]
+    steps = file(as_admin, "steps")
+    told = funnel.funnel("onboarding", named("30d", TIME_ZERO))
+    assert [int(row["people"]) for row in steps] == [step.reached for step in told.steps]
+    assert [int(row["people"]) for row in steps][1:] == reached[1:]
+    for row, step in zip(steps, told.steps, strict=True):
+        assert row["share_of_first"] == str(step.from_first)
+        assert row["stopped_here"] == ("" if step.dropped is None else str(step.dropped))
+    of_gap = Counter()
+    for row in file(as_admin, "reasons"):
+        of_gap[row["gap"]] += int(row["people"])
+    assert of_gap == {str(step.number): step.dropped for step in told.steps if step.dropped}
+
+
+def test_everybody_of_a_gap_is_in_its_file_also_beyond_the_first_page(as_admin, crowd, monkeypatch):
+    monkeypatch.setattr("activity.files.PORTION", 2)
+    told = funnel.funnel("onboarding", named("30d", TIME_ZERO))
+    for gap in range(1, 5):
+        rows = file(as_admin, "stopped", gap=gap)
+        assert len(rows) == told.steps[gap - 1].dropped
+        assert len({row["user_id"] or row["session_id"] for row in rows}) == len(rows)
+    only = file(as_admin, "stopped", gap=3, reason="email_taken")
+    assert {row["stopped_by"] for row in only} <= {"email_taken"}
+    clean = file(as_admin, "stopped", gap=3, clean="1")
+    assert {row["stopped_by"] for row in clean} <= {""}
+
+
+def test_errors_and_cohorts_as_files_say_what_the_page_says(as_admin, crowd):
+    rows = {row["error_code"]: row for row in file(as_admin, "errors")}
+    # What a spreadsheet would calculate is text.
+    assert set(rows) == {"email_taken", "'=cmd()"}
+    events = Event.objects.filter(error_code="email_taken")
+    assert int(rows["email_taken"]["times"]) == events.count()
+    assert rows["email_taken"]["last_at"] == events.order_by("-created_at").first().created_at.isoformat()
+    cohorts = file(as_admin, "cohorts", cohorts="day")
+    started = sum(int(row["registration_started"]) for row in cohorts)
+    assert started == funnel.funnel("onboarding", named("30d", TIME_ZERO)).entered
+    assert sum(int(row["registration_started"]) for row in file(as_admin, "parts", by="device")) == started
+
+
+def test_a_table_that_there_is_not_is_a_404_that_names_those_there_are(as_admin, client, crowd):
+    answer = as_admin.get(URL, {"format": "csv", "table": "secrets"})
+    assert answer.status_code == 404
+    assert client.__class__().get(URL, {"format": "csv", "table": "steps"}).status_code == 302
