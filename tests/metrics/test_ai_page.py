@@ -176,7 +176,7 @@ def test_a_request_leads_to_its_conversation_or_to_its_row_where_there_is_none(a
     with_talk = AIRequestFactory(conversation_id=kept.conversation_id, message_id=kept.pk, total_latency_ms=5)
     without = AIRequestFactory(error_type="api_failure", error_message="It broke")
     page = read(as_admin.get(URL))
-    assert f"/admin/ai/tuning/{with_talk.conversation_id}#m-{with_talk.message_id}" in page.links
+    assert f"/admin/ai/conversations/{with_talk.conversation_id}#m-{with_talk.message_id}" in page.links
     (raw,) = {link for link in page.links if link.startswith("/admin/db/metrics/airequest/") and "?" not in link}
     assert str(without.pk) in as_admin.get(raw).content.decode()
     assert not any(str(without.conversation_id) in link for link in page.links)
