@@ -36,7 +36,7 @@ GROUPS: tuple[tuple[str, tuple[Item, ...]], ...] = (
         "AI",
         (
             Item("Metrics", "ai-metrics", "pulse", words="ai latency tokens cost errors models tools"),
-            Item("Conversations", "conversations", "tune", ("conversation",), "chats threads messages tuning review"),
+            Item("Conversations", "conversations", "chat", ("conversation",), "chats threads messages tuning review"),
             Item("Knowledge", "knowledge", "book", ("knowledge-document",), "documents rag"),
             Item("Memories", "memories", "memo", words="preferences rules"),
             Item("Feedback", "feedback", "thumb-down", words="thumbs ratings"),

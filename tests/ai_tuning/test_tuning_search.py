@@ -1,4 +1,4 @@
-"""The search box of /admin/ai/conversations: messages with the words marked, ranked when asked, and marked in their thread."""
+"""The search box of /admin/ai/conversations: messages, the words marked, ranked when asked; and in their thread."""
 
 from __future__ import annotations
 

@@ -180,7 +180,9 @@ def test_an_admin_of_the_old_backend_signs_in_and_every_page_answers(adopted, cl
     assert "What is my beta?" in client.get("/admin/ai/conversations").content.decode()
     assert (
         "It is 1.2."
-        in client.get(f"/admin/ai/conversations/{adopted.run('SELECT id FROM agent_conversations')[0][0]}").content.decode()
+        in client.get(
+            f"/admin/ai/conversations/{adopted.run('SELECT id FROM agent_conversations')[0][0]}"
+        ).content.decode()
     )
 
 
