@@ -136,9 +136,13 @@ def heat_chart(hours: WeekHours, choice: HeatChoice, query: QueryDict, tz: dt.tz
     """The week by weekday and hour; each square leads to the newest such hour."""
     value = {"requests": "mean", "errors": "error_rate", "latency": "p95"}[choice.key]
     by_place = {(each.weekday, each.hour): each for each in hours.hours}
+    rest = query.copy()
+    for key in PERIOD_KEYS:
+        rest.pop(key, None)
+    kept = f"{rest.urlencode()}&" if rest else ""
     cells = [
         [
-            HeatCell(getattr(each, value), _head(each), _hour_href(each, query))
+            HeatCell(getattr(each, value), _head(each), _hour_href(each, kept))
             if (each := by_place.get((weekday, hour)))
             else HeatCell(None, f"{DAYS[weekday]} {hour:02}:00")
             for hour in range(24)
@@ -169,16 +173,12 @@ def _head(each: WeekHour) -> str:
     return f"{DAYS[each.weekday]} {each.hour:02}:00, {each.requests:,} requests on {times}"
 
 
-def _hour_href(each: WeekHour, query: QueryDict) -> str:
+def _hour_href(each: WeekHour, kept: str) -> str:
+    """The page of the newest such hour; `kept`: the rest of its query."""
     if each.last is None or not each.requests:
         return ""
-    params = query.copy()
-    for key in PERIOD_KEYS:
-        params.pop(key, None)
-    params["period"] = "custom"
-    params["from"] = f"{each.last:%Y-%m-%dT%H:%M}"
-    params["to"] = f"{each.last + STEP['hour']:%Y-%m-%dT%H:%M}"
-    return f"?{params.urlencode()}"
+    after = each.last + STEP["hour"]
+    return f"?{kept}period=custom&from={each.last:%Y-%m-%dT%H:%M}&to={after:%Y-%m-%dT%H:%M}"
 
 
 def _nothing(hours: WeekHours, choice: HeatChoice) -> str:

@@ -25,7 +25,7 @@ from metrics.person_models import PersonDay, PersonDayCount
 from metrics.rollups import REQUESTS, TOKENS
 
 SOURCE = REQUESTS.raw_table
-MOST_KEPT = 500
+MOST_KEPT = 1_000
 REFRESH = dt.timedelta(minutes=10)
 # Seconds after which older days wait for the next fill.
 BUDGET = 10.0

@@ -453,7 +453,7 @@ def test_the_hours_of_the_week_show_one_of_three_figures_and_lead_to_an_hour(as_
     page = read(as_admin.get(f"{URL}?model=gpt-5&heat={asked}"))
     assert f'aria-label="{label} by weekday and hour' in page.html
     assert "Of the four weeks up to then" in page.text
-    (hour,) = {link for link in page.links if f"from={ago(hours=5):%Y-%m-%dT%H}%3A00&to" in link and "heat" in link}
+    (hour,) = {link for link in page.links if f"from={ago(hours=5):%Y-%m-%dT%H}:00&to" in link and "heat" in link}
     assert hour.startswith("?model=gpt-5")
     assert "period=custom" in hour
     assert "choose one of the three" in read(as_admin.get(f"{URL}?heat=luck")).text
