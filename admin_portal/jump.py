@@ -237,7 +237,7 @@ def _conversations(hunt: _Hunt) -> Iterator[Place]:
         return
     low, high = hunt.span or (hunt.identifier, hunt.identifier)
     for talk in Conversation.objects.filter(pk__range=(low, high)).order_by("pk")[:SHOWN]:
-        yield Place(str(talk.pk), reverse("tuning-conversation", args=[talk.pk]), "conversation")
+        yield Place(str(talk.pk), reverse("conversation", args=[talk.pk]), "conversation")
 
 
 def _messages(hunt: _Hunt) -> Iterator[Place]:
@@ -321,7 +321,7 @@ def _judged(hunt: _Hunt) -> Iterator[Place]:
 
 
 def _anchor(conversation_id: UUID, message_id: UUID) -> str:
-    return f"{reverse('tuning-conversation', args=[conversation_id])}#m-{message_id}"
+    return f"{reverse('conversation', args=[conversation_id])}#m-{message_id}"
 
 
 _Source = Callable[[_Hunt], Iterator[Place]]

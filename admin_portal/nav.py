@@ -36,7 +36,7 @@ GROUPS: tuple[tuple[str, tuple[Item, ...]], ...] = (
         "AI",
         (
             Item("Metrics", "ai-metrics", "pulse", words="ai latency tokens cost errors models tools"),
-            Item("Tuning", "tuning", "tune", ("tuning-conversation",), "conversations chats review"),
+            Item("Conversations", "conversations", "chat", ("conversation",), "chats threads messages tuning review"),
             Item("Knowledge", "knowledge", "book", ("knowledge-document",), "documents rag"),
             Item("Memories", "memories", "memo", words="preferences rules"),
             Item("Feedback", "feedback", "thumb-down", words="thumbs ratings"),
@@ -57,7 +57,7 @@ GROUPS: tuple[tuple[str, tuple[Item, ...]], ...] = (
 # Pages with filters or a period, of which an admin may keep views.
 KEEPS_VIEWS = frozenset(
     [
-        *("overview", "people", "onboarding", "onboarding-events", "ai-metrics", "tuning"),
+        *("overview", "people", "onboarding", "onboarding-events", "ai-metrics", "conversations"),
         *("knowledge", "memories", "feedback", "batch"),
     ]
 )

@@ -186,11 +186,11 @@ def _still_open(mature_at: dt.datetime | None, window: dt.timedelta | None, now:
 
 
 def _metro_cards(period: Period, metro: MetroWindow | None, now: dt.datetime) -> list[Card]:
-    tuning = reverse("tuning")
+    conversations = reverse("conversations")
     if metro is None:
         return [
-            card("Thumbs-down", None, note="metro is away", exactness="", href=tuning),
-            card("To review", None, note="metro is away", exactness="", href=tuning),
+            card("Thumbs-down", None, note="metro is away", exactness="", href=conversations),
+            card("To review", None, note="metro is away", exactness="", href=conversations),
         ]
     waiting = metro.waiting
     return [
@@ -202,7 +202,7 @@ def _metro_cards(period: Period, metro: MetroWindow | None, now: dt.datetime) ->
             compare=period.compare,
             sub=f"of {COUNT.show(metro.now.total)} rated",
             values=[figures.down_share for _, figures in metro.buckets] if period.bucket == "day" else [],
-            href=f"{tuning}{period.href}&rating=down",
+            href=f"{conversations}{period.href}&rating=down",
             age="now",
         ),
         card(
@@ -210,7 +210,7 @@ def _metro_cards(period: Period, metro: MetroWindow | None, now: dt.datetime) ->
             waiting.unjudged,
             sub="in 30 d",
             note=f"oldest {age(waiting.oldest, now)}" if waiting.oldest else "nothing waits",
-            href=f"{tuning}?period=30d&rating=down",
+            href=f"{conversations}?period=30d&rating=down",
             age="now",
         ),
     ]

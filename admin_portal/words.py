@@ -134,7 +134,7 @@ def _about_ratings(
     if strength > STANDARD_ERRORS:
         share = percent(now.down_share)
         text = f"Thumbs-down share {share} of {now.total:,} rated; {percent(before.down_share)} before."
-        yield strength, Sentence(text, f"{reverse('tuning')}{period.href}&rating=down", str(share))
+        yield strength, Sentence(text, f"{reverse('conversations')}{period.href}&rating=down", str(share))
 
 
 def _about_people(period: Period, now: PeopleFigures, before: PeopleFigures | None) -> Iterator[tuple[float, Sentence]]:

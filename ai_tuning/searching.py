@@ -1,4 +1,4 @@
-"""The search box of the tuning page: messages that hold the words, each beside its conversation."""
+"""The search box of the conversations page: messages that hold the words, each beside its conversation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversations as the API lists and shows them: of a period, narrowed as on the tuning page, with true totals; and a
+"""Conversations as the API lists and shows them: of a period, narrowed as on that page, with true totals; and a
 message among its neighbours. Titles and counts of a page of them cost a fixed number of queries."""
 
 from __future__ import annotations

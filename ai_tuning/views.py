@@ -1,4 +1,4 @@
-"""/admin/ai/tuning: conversations to judge, and each with all that is known of it."""
+"""/admin/ai/conversations: every conversation, and each with all that is known of it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BESIDE_THREAD = 40
 
 
 @require_safe
-def tuning(request: HttpRequest) -> HttpResponse:
+def conversations(request: HttpRequest) -> HttpResponse:
     """The conversations of a period, narrowed by person, model and rating; or the messages that hold some words."""
     period = period_from(request, default=DEFAULT_PERIOD)
     form = ConversationFilterForm(request.GET, models=ai.known_models(period))
@@ -53,7 +53,7 @@ def tuning(request: HttpRequest) -> HttpResponse:
         page = conversation_page(period, only, after if isinstance(after, Cursor) else None)
     return render_part(
         request,
-        "ai_tuning/tuning.html",
+        "ai_tuning/conversations.html",
         "list",
         {
             # A list has nothing to compare with.

@@ -367,5 +367,5 @@ def registry() -> Sequence[Query]:
         Query("Page /admin?period=30d", "page", _page("/admin?period=30d")),
         Query("Page /admin/ai?period=30d", "page", _page("/admin/ai?period=30d")),
         Query("Page /admin/ai?period=24h", "page", _page("/admin/ai?period=24h")),
-        Query("Page /admin/ai/tuning?period=30d", "page", _page("/admin/ai/tuning?period=30d")),
+        Query("Page /admin/ai/conversations?period=30d", "page", _page("/admin/ai/conversations?period=30d")),
     )

@@ -31,7 +31,7 @@ def main(until: dt.datetime, cookie: str) -> dict[str, float]:
 
     assert application is not None
     browser.resume(cookie)
-    browser.get("/admin/ai/tuning?period=24h")
+    browser.get("/admin/ai/conversations?period=24h")
     before = peak()
     for query in registry():
         query.call(until)

@@ -10,6 +10,7 @@ from activity.admin import PERSON, CellTable, KeptTable, of_person
 from metrics.batch_admin import BATCH_TABLES
 from metrics.job_models import AggregatedDay, JobBeat, RetentionReceipt, UnsealedDay
 from metrics.models import AIRequest, BatchRun, DailyMetric
+from metrics.person_models import PersonDay, PersonDayCount
 from metrics.rollup_models import AIRequestRollup, AIToolRollup, ModelPrice
 from sigmasight.lib.rawadmin import (
     PartitionedRawTable,
@@ -137,6 +138,20 @@ class AIToolRollupTable(CellTable):
     columns = ("at", "grain", "level", "model", "tool", "error_type", "calls", "failed_calls", "requests", "took_count")
 
 
+class PersonDayTable(KeptTable):
+    about = "What a person used of a model on a UTC day, of the people with the most tokens. Made of the raw rows."
+    columns = ("date", "user_id", "model", "requests", "failed", "input_tokens", "output_tokens", "tokens")
+    sortable = ("date",)
+    ordering = ["-date", "-id"]
+
+
+class PersonDayCountTable(KeptTable):
+    about = "UTC days whose people were counted, how many they were, and what those without a row used at most."
+    columns = ("date", "counted_at", "people", "kept", "least", "tokens")
+    sortable = ("date",)
+    ordering = ["-date"]
+
+
 class AggregatedDayTable(KeptTable):
     about = "Days whose figures were written to daily_metrics, by category, and how many figures."
     columns = ("date", "category", "saved", "is_adopted", "at")
@@ -172,6 +187,8 @@ RAW_TABLES: Mapping[type[Model], type[RawTable]] = {
     ModelPrice: ModelPriceTable,
     AIRequestRollup: AIRequestRollupTable,
     AIToolRollup: AIToolRollupTable,
+    PersonDay: PersonDayTable,
+    PersonDayCount: PersonDayCountTable,
     AggregatedDay: AggregatedDayTable,
     JobBeat: JobBeatTable,
     UnsealedDay: UnsealedDayTable,

@@ -19,7 +19,17 @@ from functools import cached_property
 
 from psycopg import sql
 
-from metrics.figures import AIFilter, Bin, BucketFigures, ErrorFigures, ModelFigures, Percentiles, Summary, ToolFigures
+from metrics.figures import (
+    AIFilter,
+    Bin,
+    BucketFigures,
+    ErrorFigures,
+    ModelFigures,
+    Percentiles,
+    Summary,
+    ToolBucket,
+    ToolFigures,
+)
 from metrics.prices import MEASURES, Cost, cost_of
 from metrics.rollups import REQUESTS, TOOLS
 from sigmasight.lib.periods import Bucket, Period, floor
@@ -34,12 +44,12 @@ LATENCY_EDGES = tuple(
 )
 _SUMMED = (
     *("requests", "failed", "with_tools", "tool_calls", "input_tokens", "input_counted", "output_tokens"),
-    *("output_counted", "cached_tokens", "cached_counted", "latency", "first_token", "people", "last_at"),
+    *("output_counted", "cached_tokens", "cached_counted", "tokens", "latency", "first_token", "people", "last_at"),
 )
 _BY_BUCKET = ("requests", "failed", "input_tokens", "output_tokens", "latency", "first_token")
 _OF_MODELS = (*MEASURES, "failed", "latency", "first_token", "people")
 # Whichever was read first says where its figures come from.
-_READINGS = ("reading", "_by_model", "_failures")
+_READINGS = ("reading", "_by_model", "_failures", "_tools")
 _OF_ERRORS = ("requests", "people", "last_at", "sample_at")
 
 
@@ -47,9 +57,17 @@ class Look:
     """One look at a period: the cells that a figure is made of are read once, at its first use. Of REQUESTS, or of
     TOOLS where a tool is asked for."""
 
-    def __init__(self, period: Period, only: AIFilter = EVERYTHING, *, who_met_errors: bool = True) -> None:
-        """`who_met_errors`: count the people who met each error, which is most of what errors cost to read."""
-        self._asked, self.only = period, only
+    def __init__(
+        self,
+        period: Period,
+        only: AIFilter = EVERYTHING,
+        *,
+        who_met_errors: bool = True,
+        is_detailed: bool = False,
+    ) -> None:
+        """`who_met_errors`: count the people who met each error, which is most of what errors cost to read.
+        `is_detailed`: models and errors are both wanted, and come from the same cells."""
+        self._asked, self.only, self._is_detailed = period, only, is_detailed
         self._of_errors = _OF_ERRORS if who_met_errors else tuple(name for name in _OF_ERRORS if name != "people")
 
     @cached_property
@@ -67,12 +85,23 @@ class Look:
 
     @cached_property
     def _by_model(self) -> Reading:
-        return self._all if self._all else self._read(("model",), _OF_MODELS)
+        return self._all or self._detail or self._read(("model",), _OF_MODELS)
 
     @cached_property
     def _failures(self) -> Reading:
-        """By model and error type; of what failed."""
-        return self._all if self._all else self._read(("model", "error_type"), self._of_errors, given=("error_type",))
+        """By model and error type; of what failed, and may be of what did not."""
+        by = ("model", "error_type")
+        return self._all or self._detail or self._read(by, self._of_errors, given=("error_type",))
+
+    @cached_property
+    def _detail(self) -> Reading | None:
+        """By model and error type, of all requests, for a page that shows both."""
+        return self._read(("model", "error_type"), (*_OF_MODELS, *self._of_errors)) if self._is_detailed else None
+
+    @cached_property
+    def _tools(self) -> Reading:
+        """By tool, bucket by bucket."""
+        return self._cells(TOOLS, ("tool",), ("calls", "failed_calls", "requests", "failed", "took"))
 
     @cached_property
     def _all(self) -> Reading | None:
@@ -85,7 +114,10 @@ class Look:
     def _read(self, by: Sequence[str], names: Sequence[str], given: Sequence[str] = ()) -> Reading:
         rollup = TOOLS if self.only.tool else REQUESTS
         known = {measure.name for measure in rollup.measures}
-        return cells(rollup, self._asked, self._asked.bucket, self.only, by, [n for n in names if n in known], given)
+        return self._cells(rollup, by, [name for name in names if name in known], given)
+
+    def _cells(self, rollup: Rollup, by: Sequence[str], names: Sequence[str], given: Sequence[str] = ()) -> Reading:
+        return cells(rollup, self._asked, self._asked.bucket, self.only, by, names, given)
 
     def requests(self) -> int:
         """How many requests there are: less to read than a summary."""
@@ -94,6 +126,10 @@ class Look:
             total: int = cells(rollup, self._asked, "day", self.only, (), ("requests",)).total()["requests"]
             return total
         return int(self.reading.total()["requests"])
+
+    def tokens(self) -> int:
+        """Tokens of all requests: each one's total, else what was counted of it."""
+        return int(self.reading.total()["tokens"])
 
     def summary(self) -> Summary:
         every = self.reading.total()
@@ -128,7 +164,8 @@ class Look:
         found = []
         for at in self.period.buckets():
             every = groups.get(at, nothing)
-            p50, p95 = every["latency"].percentiles((0.5, 0.95))
+            p50, p90, p95, p99 = every["latency"].percentiles((0.5, 0.9, 0.95, 0.99))
+            first_p50, first_p90 = every["first_token"].percentiles((0.5, 0.9))
             found.append(
                 BucketFigures(
                     at,
@@ -136,9 +173,12 @@ class Look:
                     every["failed"],
                     p50,
                     p95,
-                    every["first_token"].percentile(0.5),
+                    first_p50,
                     every["input_tokens"],
                     every["output_tokens"],
+                    p90,
+                    p99,
+                    first_p90,
                 )
             )
         return found
@@ -213,10 +253,8 @@ class Look:
     def tools(self) -> list[ToolFigures]:
         """The tools that were called, the most used first."""
         requests = self.requests()
-        names = ("calls", "failed_calls", "requests", "failed", "took")
-        groups = cells(TOOLS, self._asked, "day", self.only, ("tool",), names).merged(lambda at, key: key[1])
         found = []
-        for tool, every in groups.items():
+        for tool, every in self._tools.merged(lambda at, key: key[1]).items():
             p50, p95 = every["took"].percentiles((0.5, 0.95))
             found.append(
                 ToolFigures(
@@ -232,6 +270,16 @@ class Look:
                 )
             )
         return sorted(found, key=lambda each: (-each.calls, each.name))
+
+    def tools_by_bucket(self) -> dict[str, list[ToolBucket]]:
+        """For each tool, the most called first: its calls in every bucket of the period."""
+        cut, names = self.period.bucket, ("calls", "failed_calls")
+        groups = self._tools.merged(lambda at, key: (key[1], floor(at, cut)), names)
+        found: dict[str, list[ToolBucket]] = {}
+        for tool in {tool for tool, _ in groups}:
+            buckets = [groups.get((tool, at), {"calls": 0, "failed_calls": 0}) for at in self.period.buckets()]
+            found[tool] = [ToolBucket(each["calls"], each["failed_calls"]) for each in buckets]
+        return dict(sorted(found.items(), key=lambda item: (-sum(each.calls for each in item[1]), item[0])))
 
 
 def cells(

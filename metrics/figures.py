@@ -97,6 +97,9 @@ class BucketFigures:
     first_p50: float | None
     input_tokens: int
     output_tokens: int
+    p90: float | None = None
+    p99: float | None = None
+    first_p90: float | None = None
 
     @property
     def error_rate(self) -> float | None:
@@ -136,6 +139,24 @@ class ToolFigures:
     p95: float | None = None
     timed: int = 0
 
+    @property
+    def failed_share(self) -> float | None:
+        """Of its calls those that failed, 0 to 1."""
+        return self.failed_calls / self.calls if self.calls else None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolBucket:
+    """One tool in one minute, hour or day: its calls, and those that say themselves that they failed."""
+
+    calls: int
+    failed_calls: int
+
+    @property
+    def failed_share(self) -> float | None:
+        """0 to 1; None for no calls."""
+        return self.failed_calls / self.calls if self.calls else None
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorFigures:
@@ -174,6 +195,7 @@ class RequestRow:
     total_tokens: int | None
     error_type: str | None
     error_message: str | None
+    user_id: UUID | None = None
 
     @property
     def raw_key(self) -> str:

@@ -1,5 +1,5 @@
-"""What rests on raw rows beside the roll-ups: funnels are refreshed after each fill, and hold a day until they have
-read it."""
+"""What rests on raw rows beside the roll-ups: funnels are refreshed and people counted after each fill, and a day is
+held until both are done with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import connections
 from psycopg import sql
 
 from activity.funnels import refresh
-from metrics import filling, sealing
+from metrics import filling, persondays, sealing
 from sigmasight.lib.transactions import unseen
 
 _EVENTS = "user_activity_events"
@@ -44,7 +44,21 @@ def unread_by_funnels(source: str, day: dt.date) -> str:
     return "the funnels have not read all of its events yet: run manage.py refresh_funnels" if unread else ""
 
 
+def count_people(now: dt.datetime) -> None:
+    """Counts who used the models most on the days that were filled since (`metrics.persondays`)."""
+    persondays.count_due(now)
+
+
+def people_are_counted(source: str, day: dt.date) -> str:
+    """Counts the day's people where rows came since; never a reason against sealing."""
+    if source == persondays.SOURCE:
+        persondays.count_due(dt.datetime.now(dt.UTC), only=day)
+    return ""
+
+
 def register() -> None:
     """Called as the app is ready."""
     filling.after_fill(refresh_funnels)
+    filling.after_fill(count_people)
     sealing.guard(unread_by_funnels)
+    sealing.guard(people_are_counted)

@@ -6,6 +6,7 @@ from django.db import models
 
 from metrics import batch_models as batch_models
 from metrics import job_models as job_models
+from metrics import person_models as person_models
 from metrics import rollup_models as rollup_models
 from metrics.querysets import AIRequestQuerySet, BatchRunQuerySet
 from sigmasight.lib.dbfields import created_now, json_object, transaction_number, uuid_pk

@@ -56,9 +56,10 @@ class Window:
         return self.period.before_label if self.before else ""
 
 
-def look_at(period: Period, only: AIFilter = ai.EVERYTHING) -> Window:
-    """Summary and buckets of a period, and of the one before where the page compares."""
-    look, look_back = Look(period, only), Look(period.previous, only)
+def look_at(period: Period, only: AIFilter = ai.EVERYTHING, *, is_detailed: bool = False) -> Window:
+    """Summary and buckets of a period, and of the one before where the page compares. `is_detailed`: as of a Look."""
+    look = Look(period, only, is_detailed=is_detailed)
+    look_back = Look(period.previous, only)
     buckets = look.by_bucket()
     earlier: list[BucketFigures] = []
     if period.compare and look_back.period.bucket == look.period.bucket:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
 
 from django.db import models
 from django.db.models.functions import Coalesce
@@ -30,6 +31,9 @@ class AIRequestQuerySet(models.QuerySet["AIRequest"]):
 
     def by_model(self, model: str) -> Self:
         return self.filter(model=model)
+
+    def of_person(self, user_id: UUID) -> Self:
+        return self.filter(user_id=user_id)
 
 
 class BatchRunQuerySet(models.QuerySet["BatchRun"]):

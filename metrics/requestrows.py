@@ -19,7 +19,7 @@ REQUEST_TOKENS = sql.SQL(TOKENS)
 _HOUR = dt.timedelta(hours=1)
 _COLUMNS = sql.SQL(
     "id, created_at, conversation_id, message_id, model, total_latency_ms, first_token_ms, "
-    "{} AS tokens, error_type, error_message"
+    "{} AS tokens, error_type, error_message, user_id"
 ).format(REQUEST_TOKENS)
 _WHICH = {
     "newest": sql.SQL("TRUE"),

@@ -20,7 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/account/sessions/<uuid:session_id>/end", auth.end_session, name="end-session"),
     path("admin/db/", site.urls),
     path("api/v1/", api.urls),
-    path("admin/ai/tuning", include("ai_tuning.urls")),
+    path("admin/ai", include("ai_tuning.urls")),
     path("admin/ai", include("ai_tuning.library_urls")),
     path("admin/ai", include("metrics.urls")),
     path("admin/system", include("metrics.system_urls")),

@@ -59,7 +59,7 @@ def seeded(db: None) -> str:
     FeedbackFactory(message_id=answer.pk, comment="No.", edited_text="See [here](https://example.com/).")
     AnnotationFactory(message_id=answer.pk)
     DocumentFactory()
-    return f"/admin/ai/tuning/{answer.conversation_id}"
+    return f"/admin/ai/conversations/{answer.conversation_id}"
 
 
 PAGES = (
@@ -69,8 +69,8 @@ PAGES = (
     "/admin/ai",
     "/admin/ai?model=gpt-5&compare=0",
     "/admin/ai?model=none",
-    "/admin/ai/tuning",
-    "/admin/ai/tuning?q=beta&rating=down&after=gone",
+    "/admin/ai/conversations",
+    "/admin/ai/conversations?q=beta&rating=down&after=gone",
     "/admin/batch",
     "/admin/users",
     "/admin/onboarding",

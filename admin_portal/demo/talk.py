@@ -26,7 +26,8 @@ class Call:
     error: str = ""
 
     def as_metric(self) -> dict[str, Any]:
-        return {"name": self.name, "id": self.id}
+        told: dict[str, Any] = {"name": self.name, "id": self.id, "duration_ms": self.milliseconds}
+        return {**told, "error": self.error} if self.error else told
 
     def as_stored(self, *, with_result: bool) -> dict[str, Any]:
         """As the message keeps it; the result may be in a message of its own."""

@@ -311,16 +311,24 @@ def _keep(
         today.sink.add("agent_messages", message)
 
 
+def _ready_call(name: str, bits: int) -> dict[str, object]:
+    """A call with its time, some tools slower than others; now and then one that failed."""
+    took = round((60 + 45 * len(name)) * (0.25 + (bits % 1009 / 1009) ** 3 * 3))
+    call: dict[str, object] = {"name": name, "id": f"call_{bits:012x}", "duration_ms": took}
+    return {**call, "duration_ms": 10_000, "error": "timeout"} if bits % 61 == 0 else call
+
+
 def _ready_tools(chance: random.Random) -> tuple[tuple[int, str], ...]:
     """Some hundred ready pairs of count and JSON, in both shapes."""
     ready = []
     for _ in range(400):
         luck = chance.random()
         names = TOOL_SETS[next(n for n, edge in enumerate(_TOOL_WEIGHTS) if luck <= edge)]
-        listed = [{"name": name, "id": f"call_{chance.getrandbits(48):012x}"} for name in names]
+        listed = [_ready_call(name, chance.getrandbits(48)) for name in names]
         if not listed:
             ready.append((0, NULL))
         else:
-            shape: object = {"tools": listed} if chance.random() < 0.6 else [{"name": call["name"]} for call in listed]
+            bare = [{"name": call["name"]} for call in listed]
+            shape: object = {"tools": listed} if chance.random() < 0.6 else bare
             ready.append((len(listed), compact_json(shape)))
     return tuple(ready)

@@ -139,7 +139,7 @@ def _thread(ref: Ref) -> str:
     if ref.conversation_id is None:
         return ""
     anchor = f"#m-{ref.message_id}" if ref.message_id else ""
-    return reverse("tuning-conversation", args=[ref.conversation_id]) + anchor
+    return reverse("conversation", args=[ref.conversation_id]) + anchor
 
 
 def _row(ref: Ref) -> str:

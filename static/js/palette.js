@@ -7,7 +7,7 @@
   if (!box?.showModal) return;
   const field = box.querySelector("input");
   const links = () => [...box.querySelectorAll("#jump-found a")];
-  const GO = { o: "overview", u: "people", f: "onboarding", m: "ai-metrics", t: "tuning", k: "knowledge", b: "batch", s: "system", d: "feedback" };
+  const GO = { o: "overview", u: "people", f: "onboarding", m: "ai-metrics", c: "conversations", k: "knowledge", b: "batch", s: "system", d: "feedback" };
 
   function open() {
     if (box.open) return;

@@ -100,7 +100,7 @@ def test_it_says_who_somebody_is_and_everything_they_did(as_admin, dana):
 
 def test_no_link_of_it_is_dead(as_super_admin, dana):
     page = read(as_super_admin.get(url(dana.pk)))
-    timeline = [link for link in page.links if "/db/" in link or "/tuning/" in link]
+    timeline = [link for link in page.links if "/db/" in link or "/conversations/" in link]
     assert len(timeline) >= 12
     for link in set(page.links) - {"#main"}:
         split = urlsplit(link)
@@ -114,14 +114,14 @@ def test_what_is_not_kept_any_more_leads_to_its_raw_row(as_admin):
     row = AIRequestFactory(user_id=NOBODY, created_at=at())
     page = read(as_admin.get(url(NOBODY)))
     assert reverse("admin:metrics_airequest_change", args=[row.pk]) in page.links
-    assert "tuning/" not in page.html
+    assert "conversations/" not in page.html
     assert "There is no account with this id" in page.text
 
 
 def test_a_conversation_nobody_named_is_still_a_link(as_admin):
     conversation = ConversationFactory(user_id=NOBODY, created_at=at())
     page = read(as_admin.get(url(NOBODY)))
-    assert reverse("tuning-conversation", args=[conversation.pk]) in page.links
+    assert reverse("conversation", args=[conversation.pk]) in page.links
     assert "A conversation without a question" in page.text
 
 

@@ -72,7 +72,7 @@ def test_a_conversation_and_its_messages_are_found(as_admin):
     answer = talk(user_id=UserFactory().pk)
     answer.content = "Semiconductors weigh 31 %"
     answer.save()
-    thread = f"/admin/ai/tuning/{answer.conversation_id}"
+    thread = f"/admin/ai/conversations/{answer.conversation_id}"
     assert thread in look(as_admin, str(answer.conversation_id)).links
     assert thread in look(as_admin, answer.conversation_id.hex[:8]).links
     assert f"{thread}#m-{answer.pk}" in look(as_admin, str(answer.pk)).links
@@ -82,7 +82,7 @@ def test_a_conversation_and_its_messages_are_found(as_admin):
 def test_a_request_leads_to_its_answer(as_admin):
     answer = talk(user_id=UserFactory().pk)
     row = AIRequestFactory(conversation_id=answer.conversation_id, message_id=answer.pk)
-    assert f"/admin/ai/tuning/{answer.conversation_id}#m-{answer.pk}" in look(as_admin, str(row.pk)).links
+    assert f"/admin/ai/conversations/{answer.conversation_id}#m-{answer.pk}" in look(as_admin, str(row.pk)).links
 
 
 @pytest.mark.parametrize("text", ["nightly-2026", "yesterday", "15 nov", "Nov 15", "2026-11-15", "batch 15 november"])

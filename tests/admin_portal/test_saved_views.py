@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from importlib import import_module
 
 import pytest
+from django.apps import apps
+from django.db import connection
 
 from admin_portal import savedviews
 from admin_portal.models import SavedView
@@ -113,3 +116,16 @@ def test_every_page_that_keeps_views_can_be_gone_to():
     from admin_portal.nav import KEEPS_VIEWS, every_item
 
     assert {item.view for item, _ in every_item()} >= KEEPS_VIEWS
+
+
+def test_views_of_the_page_that_was_called_tuning_go_with_it(as_admin, admin):
+    migration = import_module("admin_portal.migrations.0003_views_of_conversations")
+    SavedView.objects.create(admin_user=admin, page="tuning", name="Angry", query="rating=down")
+    SavedView.objects.create(admin_user=admin, page="tuning", name="Both", query="q=old")
+    SavedView.objects.create(admin_user=admin, page="conversations", name="Both", query="q=new")
+    with connection.schema_editor() as editor:
+        migration.renamed("tuning", "conversations")(apps, editor)
+    assert {view.name: view.href for view in savedviews.views_of(admin, "conversations", "")} == {
+        "Angry": "/admin/ai/conversations?rating=down",
+        "Both": "/admin/ai/conversations?q=new",
+    }

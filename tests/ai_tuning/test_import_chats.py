@@ -85,7 +85,7 @@ def test_it_writes_conversation_messages_request_and_feedback(file: Callable[...
     )
     assert answer.created_at < feedback.created_at < answer.created_at + dt.timedelta(minutes=6)
     assert "1 read, 0 skipped" in out
-    assert "/admin/ai/tuning" in out
+    assert "/admin/ai/conversations" in out
 
 
 def test_it_invents_no_latency_and_no_tokens(file: Callable[..., str]) -> None:

@@ -1,4 +1,4 @@
-"""The search box of /admin/ai/tuning: messages with the words marked, ranked when asked, and marked in their thread."""
+"""The search box of /admin/ai/conversations: messages, the words marked, ranked when asked; and in their thread."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.pages import counted, read, read_all_nonsense
 
 pytestmark = pytest.mark.django_db(databases=["default", "metro"])
 
-URL = "/admin/ai/tuning"
+URL = "/admin/ai/conversations"
 HTMX = {"headers": {"HX-Request": "true", "HX-Target": "list"}}
 
 

@@ -8,13 +8,13 @@ import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(databases=["default", "metro"], transaction=True)]
 
-PAGES = ["/admin?period=30d", "/admin/ai?period=30d", "/admin/ai/tuning", "/admin/account", "/admin/db/"]
+PAGES = ["/admin?period=30d", "/admin/ai?period=30d", "/admin/ai/conversations", "/admin/account", "/admin/db/"]
 WIDE = {"width": 1440, "height": 900}
 PHONE = {"width": 375, "height": 812}
 
 
 def first_conversation(page):
-    page.goto("/admin/ai/tuning")
+    page.goto("/admin/ai/conversations")
     return page.locator("table.conversations a").first.get_attribute("href")
 
 
@@ -45,7 +45,7 @@ def test_signing_in_and_out_by_hand(visit, live_server):
 
 def test_everything_can_be_read_without_script(visit):
     window = visit(java_script_enabled=False)
-    page = window.open("/admin/ai/tuning?period=30d")
+    page = window.open("/admin/ai/conversations?period=30d")
     page.get_by_label("Rating").select_option("down")
     page.get_by_role("button", name="Filter").click()
     assert "rating=down" in page.url
@@ -59,7 +59,7 @@ def test_everything_can_be_read_without_script(visit):
 
 def test_a_filter_swaps_the_list_and_its_address_can_be_sent_to_somebody(visit):
     window = visit()
-    page = window.open("/admin/ai/tuning?period=30d")
+    page = window.open("/admin/ai/conversations?period=30d")
     page.get_by_label("Rating").select_option("down")
     page.wait_for_url(re.compile("rating=down"))
     page.wait_for_function("document.querySelectorAll('#list .tag.bad').length > 0")

@@ -82,8 +82,8 @@ def test_whatever_is_claimed_it_fits_the_column(forwarded, proxies):
         ("/admin/ai/?period=7d&q=%C3%BC", "/admin/ai?period=7d&q=%C3%BC"),
         ("/admin/ai/?next=/admin/ai/", "/admin/ai?next=/admin/ai/"),
         (
-            "/admin/ai/tuning/0dd8c5a2-2f4f-4c5e-9a52-8c9b7d0f4e11/",
-            "/admin/ai/tuning/0dd8c5a2-2f4f-4c5e-9a52-8c9b7d0f4e11",
+            "/admin/ai/conversations/0dd8c5a2-2f4f-4c5e-9a52-8c9b7d0f4e11/",
+            "/admin/ai/conversations/0dd8c5a2-2f4f-4c5e-9a52-8c9b7d0f4e11",
         ),
         ("/healthz/", "/healthz"),
         ("/admin/db", "/admin/db/"),
@@ -126,6 +126,6 @@ def test_what_is_no_page_either_way_is_not_found(client, path):
 
 
 @pytest.mark.django_db(databases=["default", "metro"])
-@pytest.mark.parametrize("path", ["/admin", "/admin/ai/tuning", "/admin/db/", "/admin/nowhere"])
+@pytest.mark.parametrize("path", ["/admin", "/admin/ai/conversations", "/admin/db/", "/admin/nowhere"])
 def test_no_page_is_kept_by_the_browser(as_admin, path):
     assert "no-store" in as_admin.get(path)["Cache-Control"]

@@ -113,8 +113,13 @@ def test_a_well_formed_name_is_kept(name):
 @pytest.mark.django_db
 def test_each_request_is_one_line_without_what_was_searched_for(client, caplog):
     with caplog.at_level("INFO", logger="sigmasight.requests"):
-        client.get("/admin/ai/tuning?user=dana@example.com")
+        client.get("/admin/ai/conversations?user=dana@example.com")
         client.get("/healthz")
     (record,) = [each for each in caplog.records if each.name == "sigmasight.requests"]
-    assert (record.method, record.path, record.status, record.ip) == ("GET", "/admin/ai/tuning", 302, "127.0.0.1")
+    assert (record.method, record.path, record.status, record.ip) == (
+        "GET",
+        "/admin/ai/conversations",
+        302,
+        "127.0.0.1",
+    )
     assert "dana" not in record.getMessage()

@@ -232,7 +232,10 @@ def test_every_bucket_is_what_its_rows_say_and_none_is_left_out(case):
         assert (bucket.requests, bucket.failed) == (len(inside), len(failed(inside)))
         assert bucket.p50 == close(percentile(good(inside, "total_latency_ms"), 0.5))
         assert bucket.p95 == close(percentile(good(inside, "total_latency_ms"), 0.95))
+        assert bucket.p90 == close(percentile(good(inside, "total_latency_ms"), 0.9))
+        assert bucket.p99 == close(percentile(good(inside, "total_latency_ms"), 0.99))
         assert bucket.first_p50 == close(percentile(good(inside, "first_token_ms"), 0.5))
+        assert bucket.first_p90 == close(percentile(good(inside, "first_token_ms"), 0.9))
         assert bucket.input_tokens == (total(inside, "input_tokens") or 0)
         assert bucket.output_tokens == (total(inside, "output_tokens") or 0)
         assert bucket.error_rate == (pytest.approx(len(failed(inside)) / len(inside)) if inside else None)
@@ -266,6 +269,27 @@ def test_every_tool_is_what_the_calls_say_in_whatever_shape_they_are(case):
         assert (each.calls, each.requests) == (calls[each.name], len(using))
         assert each.failed_requests == len(failed(using))
         assert each.share == pytest.approx(len(using) / len(rows))
+
+
+def test_a_tools_calls_of_every_bucket_are_what_the_calls_say(case):
+    period, only, rows = case
+    look = ai.Look(period, only)
+    assert list(look.tools_by_bucket()) == [each.name for each in look.tools()]
+    for tool, buckets in look.tools_by_bucket().items():
+        calls = Counter(
+            floor(row.created_at, period.bucket) for row in rows for name in tool_names(row.tool_calls) if name == tool
+        )
+        assert [each.calls for each in buckets] == [calls[at] for at in period.buckets()]
+    failing = {each.name: each.failed_calls for each in look.tools()}
+    assert failing == {name: sum(each.failed_calls for each in all_) for name, all_ in look.tools_by_bucket().items()}
+
+
+def test_a_detailed_look_says_the_same(case):
+    period, only, rows = case
+    plain = ai.Look(period, only)
+    look = ai.Look(period, only, is_detailed=True)
+    assert (look.models(), look.errors(), look.cost.usd) == (plain.models(), plain.errors(), plain.cost.usd)
+    assert look.tokens() == sum(tokens(row) or 0 for row in rows)
 
 
 def test_every_error_is_what_its_failures_say(case):

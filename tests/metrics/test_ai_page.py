@@ -11,7 +11,7 @@ import time_machine
 from django.db import connections
 from django.utils import timezone
 
-from metrics import ai
+from metrics import ai, oneperson
 from metrics.models import AIRequest
 from metrics.rollup_models import ModelPrice
 from metrics.rollups import REQUEST_SOURCE
@@ -20,7 +20,7 @@ from sigmasight.lib.periods import named
 from sigmasight.lib.rollups.fill import fill as fill_cells
 from tests.conftest import TIME_ZERO
 from tests.days import make_room
-from tests.factories.activity import talk
+from tests.factories.activity import UserFactory, talk
 from tests.factories.metrics import AIRequestFactory
 from tests.pages import counted, read, read_all_nonsense
 
@@ -151,7 +151,8 @@ def test_the_tables_are_what_sql_counts(as_admin):
         'tool_calls @> \'[{"name": "get_positions"}]\' OR tool_calls -> \'tools\' @> \'[{"name": "get_positions"}]\''
     )
     ((requests,),) = sql(f"SELECT count(*) FROM ai_request_metrics WHERE {using}")
-    assert page.row("get_positions")[1:3] == [str(requests), str(requests)]
+    row = page.row("get_positions")
+    assert (row[1], row[5]) == (str(requests), str(requests))
 
 
 @pytest.mark.parametrize("query", ["model=gpt-5", "error=api_failure", "tool=get_positions", "model=gpt-5&tool=risk"])
@@ -176,7 +177,7 @@ def test_a_request_leads_to_its_conversation_or_to_its_row_where_there_is_none(a
     with_talk = AIRequestFactory(conversation_id=kept.conversation_id, message_id=kept.pk, total_latency_ms=5)
     without = AIRequestFactory(error_type="api_failure", error_message="It broke")
     page = read(as_admin.get(URL))
-    assert f"/admin/ai/tuning/{with_talk.conversation_id}#m-{with_talk.message_id}" in page.links
+    assert f"/admin/ai/conversations/{with_talk.conversation_id}#m-{with_talk.message_id}" in page.links
     (raw,) = {link for link in page.links if link.startswith("/admin/db/metrics/airequest/") and "?" not in link}
     assert str(without.pk) in as_admin.get(raw).content.decode()
     assert not any(str(without.conversation_id) in link for link in page.links)
@@ -203,7 +204,7 @@ def test_any_span_is_drawn_compared_or_not(as_admin, span, compare):
     assert read(as_admin.get(f"{URL}?{query}")).cards["Requests"] == "1"
 
 
-@pytest.mark.parametrize("name", ["period", "from", "to", "model", "error", "tool", "compare", "after", "x"])
+@pytest.mark.parametrize("name", ["period", "from", "to", "model", "error", "tool", "user", "heat", "compare", "x"])
 def test_no_parameter_breaks_it(as_admin, name):
     AIRequestFactory()
     read_all_nonsense(as_admin, URL, name)
@@ -251,7 +252,9 @@ def test_without_gondola_it_says_when_to_come_back(as_admin, away):
     assert "The database doesn’t answer" in read(response, status=503).text
 
 
-@pytest.mark.parametrize("query", ["", "?model=gpt-5&tool=get_positions", "?compare=0&error=api_failure"])
+@pytest.mark.parametrize(
+    "query", ["", "?model=gpt-5&tool=get_positions", "?compare=0&error=api_failure", f"?user={uuid.UUID(int=1)}"]
+)
 def test_it_costs_as_many_queries_for_fifty_requests_as_for_one(as_admin, query):
     fill(1)
     with counted() as one:
@@ -259,11 +262,12 @@ def test_it_costs_as_many_queries_for_fifty_requests_as_for_one(as_admin, query)
     fill(50, seed=1)
     with counted() as fifty:
         read(as_admin.get(URL + query))
-    assert len(one) <= len(fifty) <= len(one) + 1, "\n".join(fifty)  # one more: whether the conversations are kept
+    # More: failed requests, who met them, and whether the conversations are kept, once there are any.
+    assert len(one) <= len(fifty) <= len(one) + 3, "\n".join(fifty)
     fill(300, seed=2)
     with counted() as many:
         read(as_admin.get(URL + query))
-    assert len(many) == len(fifty) <= 20
+    assert len(many) == len(fifty) <= 12
 
 
 # --- Long ago, and what it cost ---
@@ -331,3 +335,135 @@ def test_by_weekday_a_day_is_held_against_the_same_day_last_week(as_admin):
     assert "5 before" in said["compare=1"]
     assert "2 before" in said["compare=week"]
     assert "same days last week" in said["compare=week"]
+
+
+# --- One person, and people ---
+
+
+def test_one_persons_figures_are_what_sql_counts(as_admin):
+    fill(300)
+    somebody = UserFactory(id=uuid.UUID(int=1), full_name="Dana Fox")
+    page = read(as_admin.get(f"{URL}?user={somebody.pk}"))
+    ((requests, failed, tokens, p50, p95),) = sql(
+        """
+        SELECT count(*), count(error_type), sum(input_tokens),
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY total_latency_ms) FILTER (WHERE error_type IS NULL),
+               percentile_cont(0.95) WITHIN GROUP (ORDER BY total_latency_ms) FILTER (WHERE error_type IS NULL)
+          FROM ai_request_metrics WHERE user_id = %s
+        """,
+        somebody.pk,
+    )
+    assert 0 < requests < 300
+    assert page.cards["Requests"] == str(requests)
+    assert page.cards["Error rate"] == plain(percent(failed / requests))
+    assert page.cards["Tokens in"] == plain(TOKENS.show(tokens))
+    shown = page.cards["Latency"].removesuffix(" s").split(" / ")
+    assert [1000 * float(each) for each in shown] == [pytest.approx(p50, rel=0.015), pytest.approx(p95, rel=0.015)]
+    assert "Person: Dana Fox" in page.text
+    assert "read from raw rows" in page.text
+    assert f"/admin/users/{somebody.pk}" in page.links
+
+
+def test_a_person_may_be_named_in_words_and_the_rest_of_the_filters_holds(as_admin):
+    fill(300)
+    UserFactory(id=uuid.UUID(int=2), email="sol@example.com")
+    ((requests,),) = sql(
+        "SELECT count(*) FROM ai_request_metrics WHERE user_id = %s AND model = 'gpt-5' AND error_type = 'api_failure'",
+        uuid.UUID(int=2),
+    )
+    page = read(as_admin.get(f"{URL}?user=sol@exam&model=gpt-5&error=api_failure"))
+    assert page.cards["Requests"] == str(requests)
+    assert page.html.count('aria-label="Remove ') == 3
+
+
+def test_who_is_meant_by_nobody_or_by_several_is_asked_and_narrows_nothing(as_admin):
+    fill(20)
+    UserFactory(email="a@twins.example.com"), UserFactory(email="b@twins.example.com")
+    for name, says in (("nobody", "There is no such account"), ("twins", "More than one account")):
+        page = read(as_admin.get(f"{URL}?user={name}"))
+        assert says in page.text
+        assert page.cards["Requests"] == "20"
+        assert 'aria-label="Remove ' not in page.html
+
+
+def test_one_person_is_known_as_long_as_raw_rows_are(as_admin, settings):
+    settings.RETENTION_DAYS = 2
+    make_room(ago(days=5), ago(days=1))
+    for days in (1, 5):
+        AIRequestFactory(user_id=uuid.UUID(int=1), created_at=ago(days=days))
+    page = read(as_admin.get(f"{URL}?period=7d&user={uuid.UUID(int=1)}"))
+    assert page.cards["Requests"] == "1"
+    assert "known for the last 2 days" in page.text
+    long_ago = f"period=custom&from={ago(days=6):%Y-%m-%d}&to={ago(days=5):%Y-%m-%d}"
+    assert read(as_admin.get(f"{URL}?{long_ago}&user={uuid.UUID(int=1)}")).cards["Requests"] == "0"
+
+
+@time_machine.travel(TIME_ZERO, tick=False)
+def test_of_very_many_requests_of_one_person_only_the_newest_are_read(as_admin, monkeypatch):
+    monkeypatch.setattr(oneperson, "MOST_READ", 10)
+    make_room(TIME_ZERO, TIME_ZERO - dt.timedelta(days=1))
+    for minutes in range(0, 24 * 60, 48):
+        AIRequestFactory(user_id=uuid.UUID(int=1), created_at=TIME_ZERO - dt.timedelta(minutes=minutes, seconds=5))
+    page = read(as_admin.get(f"{URL}?user={uuid.UUID(int=1)}"))
+    assert 8 <= int(page.cards["Requests"]) <= 10
+    assert "only the newest 10 are read" in page.text
+
+
+def test_people_stand_by_tokens_with_links_to_them_and_to_their_requests(as_admin):
+    fill(200)
+    somebody = UserFactory(id=uuid.UUID(int=1), full_name="Dana Fox")
+    page = read(as_admin.get(URL))
+    for user_id, requests, tokens in sql(
+        """
+        SELECT user_id, count(*), sum(COALESCE(input_tokens + output_tokens, input_tokens, output_tokens))
+          FROM ai_request_metrics WHERE user_id IS NOT NULL GROUP BY 1
+        """
+    ):
+        row = page.row("Dana Fox" if user_id == somebody.pk else str(user_id)[:8])
+        assert (row[1], row[6]) == (plain(COUNT.show(tokens)), str(requests))
+        assert f"/admin/users/{user_id}" in page.links
+        assert f"?user={user_id}" in page.links
+
+
+def test_failed_requests_are_listed_newest_first_with_whom_they_met_and_their_conversation(as_admin):
+    kept = talk(created_at=ago(hours=1))
+    UserFactory(id=uuid.UUID(int=1), full_name="Dana Fox")
+    AIRequestFactory(
+        conversation_id=kept.conversation_id,
+        message_id=kept.pk,
+        user_id=uuid.UUID(int=1),
+        error_type="api_failure",
+        total_latency_ms=1_500,
+    )
+    AIRequestFactory(error_type="rate_limit_exceeded", created_at=ago(minutes=9))
+    page = read(as_admin.get(URL))
+    assert [[plain(cell) for cell in row[1:]] for row in page.rows if len(row) == 4 and row[2] == "gpt-5-mini"] == [
+        ["api_failureDana Fox", "gpt-5-mini", "1.50 s"],
+        ["rate_limit_exceedednobody signed in", "gpt-5-mini", "–"],
+    ]
+    assert f"/admin/ai/conversations/{kept.conversation_id}#m-{kept.pk}" in page.links
+
+
+# --- Hours of the week, tools over time ---
+
+
+@pytest.mark.parametrize(("asked", "label"), [("", "Requests"), ("errors", "Error rate"), ("latency", "p95")])
+def test_the_hours_of_the_week_show_one_of_three_figures_and_lead_to_an_hour(as_admin, asked, label):
+    fill(100)
+    page = read(as_admin.get(f"{URL}?model=gpt-5&heat={asked}"))
+    assert f'aria-label="{label} by weekday and hour' in page.html
+    assert "Of the four weeks up to then" in page.text
+    (hour,) = {link for link in page.links if f"from={ago(hours=5):%Y-%m-%dT%H}:00&to" in link and "heat" in link}
+    assert hour.startswith("?model=gpt-5")
+    assert "period=custom" in hour
+    assert "choose one of the three" in read(as_admin.get(f"{URL}?heat=luck")).text
+
+
+def test_tools_say_how_often_they_failed_and_how_long_they_took(as_admin):
+    AIRequestFactory(tool_calls=[{"name": "risk", "duration_ms": 800}, {"name": "risk", "error": "timeout"}])
+    row = [plain(cell) for cell in read(as_admin.get(URL)).row("risk")]
+    assert row[:4] == ["risk", "2", "50.0 %", "800 ms"]
+    AIRequest.objects.update(tool_calls=[{"name": "risk"}])
+    page = read(as_admin.get(URL))
+    assert "No tool call of this period says that it failed." in page.text
+    assert "none of this period carries a time" in page.text

@@ -171,16 +171,18 @@ def test_an_admin_of_the_old_backend_signs_in_and_every_page_answers(adopted, cl
     answer = client.post(reverse("login"), {"username": "ines@EXAMPLE.com", "password": PASSWORD})
     assert answer.status_code == 302
     assert AdminUser.objects.get().password.startswith("argon2")
-    pages = ["/admin", "/admin/ai", "/admin/ai/tuning", "/admin/account", "/admin/db/", "/readyz?exclude=redis"]
+    pages = ["/admin", "/admin/ai", "/admin/ai/conversations", "/admin/account", "/admin/db/", "/readyz?exclude=redis"]
     index = client.get("/admin/db/").content.decode()
     pages += sorted(set(re.findall(r'href="(/admin/db/\w+/\w+/)"', index)))
     assert len(pages) > 15
     for page in pages:
         assert client.get(page).status_code == 200, page
-    assert "What is my beta?" in client.get("/admin/ai/tuning").content.decode()
+    assert "What is my beta?" in client.get("/admin/ai/conversations").content.decode()
     assert (
         "It is 1.2."
-        in client.get(f"/admin/ai/tuning/{adopted.run('SELECT id FROM agent_conversations')[0][0]}").content.decode()
+        in client.get(
+            f"/admin/ai/conversations/{adopted.run('SELECT id FROM agent_conversations')[0][0]}"
+        ).content.decode()
     )
 
 

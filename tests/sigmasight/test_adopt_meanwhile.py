@@ -112,7 +112,7 @@ def test_a_million_rows_are_adopted_while_nobody_notices(django_db_blocker, clie
         for page in (
             "/admin",
             "/admin/ai",
-            "/admin/ai/tuning",
+            "/admin/ai/conversations",
             "/admin/db/activity/event/",
             "/admin/db/metrics/airequest/",
         ):

@@ -243,7 +243,7 @@ def test_a_get_form_keeps_the_rest_of_the_query() -> None:
 
 def test_paging_keeps_filters_and_leaves_out_what_there_is_not() -> None:
     html = draw('{% pagination next="c2" shown=25 total=1047 words="conversation,conversations" target="#list" %}',
-                path="/admin/ai/tuning?rating=down&before=c0")  # fmt: skip
+                path="/admin/ai/conversations?rating=down&before=c0")  # fmt: skip
 
     assert 'href="?rating=down&amp;after=c2"' in html
     assert 'hx-get="?rating=down&amp;after=c2"' in html

@@ -30,7 +30,7 @@ class Command(ImportCommand[Chat]):
         "Imports conversations: OpenAI chat JSONL, one object a line with id, messages, model, feedback, metadata, and "
         "where known user, created_at, usage. Running it twice adds nothing."
     )
-    where = "/admin/ai/tuning"
+    where = "/admin/ai/conversations"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)

@@ -1,4 +1,4 @@
-"""/admin/ai/tuning and the page of one conversation."""
+"""/admin/ai/conversations and the page of one conversation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.pages import counted, read, read_all_nonsense
 
 pytestmark = pytest.mark.django_db(databases=["default", "metro"])
 
-URL = "/admin/ai/tuning"
+URL = "/admin/ai/conversations"
 NOBODY = uuid.UUID(int=0)
 HTMX = {"headers": {"HX-Request": "true", "HX-Target": "list"}}
 
@@ -482,3 +482,23 @@ def test_a_thread_of_hundreds_is_shown_whole(as_admin):
     for number in range(300):
         MessageFactory(conversation=conversation, content=f"Number {number}.")
     assert "300 messages" in read(as_admin.get(f"{URL}/{conversation.pk}")).text.replace("\xa0", " ")
+
+
+# --- Where they stood before ---
+
+
+def test_links_of_old_lead_here_with_all_that_they_ask_for(as_admin):
+    answer = talk()
+    for old, new in (
+        ("/admin/ai/tuning?rating=down&period=7d", f"{URL}?rating=down&period=7d"),
+        (f"/admin/ai/tuning/{answer.conversation_id}?q=beta", f"{of(answer)}?q=beta"),
+    ):
+        response = as_admin.get(old)
+        assert (response.status_code, response["Location"]) == (302, new)
+    assert as_admin.get("/admin/ai/tuning/12").status_code == 404
+
+
+def test_no_page_links_to_where_they_stood(as_admin):
+    answer = talk()
+    for url in ("/admin", URL, of(answer), f"/admin/users/{answer.conversation.user_id}"):
+        assert not [link for link in read(as_admin.get(url)).links if "/ai/tuning" in link]
