@@ -34,6 +34,9 @@ def overview(request: HttpRequest) -> HttpResponse:
             "errors_chart": pages.errors_chart(seen.window, seen.window.look.errors_by_bucket(), hrefs),
             "errors": [(each, tiny_bars(each.by_bucket)) for each in seen.window.look.errors(limit=5)],
             "runs": batch.recent(6),
+            "runs_csv": [("CSV", f"{reverse('batch')}{period.href}&format=csv&table=runs")],
+            "errors_csv": [("CSV", f"{reverse('ai-metrics')}{period.href}&format=csv&table=errors")],
+            "stops_csv": [("CSV", f"{reverse('onboarding-events')}{period.href}&show=errors&format=csv")],
             "stops": people.what_stops_people(period, limit=6),
         },
     )

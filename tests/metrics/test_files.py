@@ -5,15 +5,20 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+from urllib.parse import urljoin
 
 import pytest
+from django.db.models import Count, Sum
 from django.utils import timezone
 
 from metrics import coveragedays
-from metrics.models import BatchRun
+from metrics.models import AIRequest, BatchRun
 from sigmasight.lib.partitions import partitions
+from tests.factories.activity import UserFactory
+from tests.factories.metrics import AIRequestFactory
 from tests.metrics.batchruns import URL, night, page_of, usual_nights
 from tests.metrics.test_retention_page import receipt
+from tests.pages import read
 
 pytestmark = pytest.mark.django_db(databases=["default", "metro"])
 
@@ -70,3 +75,69 @@ def test_what_there_is_not_is_said_and_nobody_reads_without_signing_in(as_admin,
     assert as_admin.get(url, {"format": "csv", "table": "x" * 500}).status_code == 404
     as_admin.logout()
     assert as_admin.get(url, {"format": "csv", "table": "runs"}).status_code == 302
+
+
+# --- The AI page ---
+
+
+@pytest.fixture
+def asked():
+    """Sixty requests of six people over three days: every fifth failed, every second called a tool."""
+    now = timezone.now()
+    people = UserFactory.create_batch(6)
+    for number in range(60):
+        AIRequestFactory.create(
+            user_id=people[number % 6].pk,
+            model=("gpt-5", "o4-mini")[number % 2],
+            created_at=now - dt.timedelta(hours=number, minutes=1),
+            total_latency_ms=500 + 10 * number,
+            input_tokens=100 + number,
+            output_tokens=number,
+            error_type="timeout" if number % 5 == 0 else None,
+            error_message="=1+1" if number % 5 == 0 else None,
+            tool_calls=[{"name": "get_quotes", "duration_ms": 40}] if number % 2 else None,
+        )
+    return people
+
+
+def test_the_tables_of_the_ai_page_are_the_rows_counted(as_admin, asked):
+    url, rows = "/admin/ai", AIRequest.objects.all()
+    models = {row["model"]: row for row in file(as_admin, url, "models")}
+    for name in ("gpt-5", "o4-mini"):
+        of = rows.filter(model=name)
+        told = of.aggregate(tokens=Sum("input_tokens"), people=Count("user_id", distinct=True))
+        assert int(models[name]["requests"]) == of.count()
+        assert int(models[name]["failed"]) == of.filter(error_type="timeout").count()
+        assert (int(models[name]["input_tokens"]), int(models[name]["people"])) == (told["tokens"], told["people"])
+    (tool,) = file(as_admin, url, "tools")
+    assert (tool["tool"], int(tool["calls"]), int(tool["failed_requests"])) == ("get_quotes", 30, 6)
+    errors = file(as_admin, url, "errors")
+    assert sum(int(row["times"]) for row in errors) == rows.filter(error_type="timeout").count() == 12
+    assert {row["sample"] for row in errors} == {"'=1+1"}
+    people = {row["user_id"]: row for row in file(as_admin, url, "people")}
+    for person in asked:
+        told = rows.filter(user_id=person.pk).aggregate(tokens=Sum("input_tokens") + Sum("output_tokens"))
+        assert int(people[str(person.pk)]["tokens"]) == told["tokens"]
+
+
+def test_single_requests_of_the_ai_page_in_its_order_and_filters(as_admin, asked):
+    url, rows = "/admin/ai", AIRequest.objects.all()
+    newest = [row["id"] for row in file(as_admin, url, "newest")]
+    assert newest == [str(row.pk) for row in rows.order_by("-created_at")]
+    slowest = [row["id"] for row in file(as_admin, url, "slowest", model="gpt-5")]
+    wanted = rows.filter(model="gpt-5", error_type=None).order_by("-total_latency_ms")
+    assert slowest == [str(row.pk) for row in wanted]
+    failed = file(as_admin, url, "failed", user=str(asked[0].pk))
+    assert {row["user_id"] for row in failed} == {str(asked[0].pk)}
+    assert len(failed) == rows.filter(user_id=asked[0].pk, error_type="timeout").count()
+
+
+def test_every_csv_link_of_a_page_leads_to_a_file(as_admin, asked):
+    usual_nights()
+    for url in ("/admin", "/admin/ai?period=30d", "/admin/batch", "/admin/system", "/admin/system/retention"):
+        links = [link for link in read(as_admin.get(url)).links if "format=csv" in link]
+        assert links, url
+        for link in links:
+            answer = as_admin.get(urljoin(url, link))
+            assert answer["Content-Type"] == "text/csv; charset=utf-8", link
+            b"".join(answer)
