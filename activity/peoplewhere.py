@@ -81,8 +81,8 @@ def conditions(only: PeopleFilter, told: Definition | None, now: dt.datetime) ->
         by_set &= Q(Exists(rows.filter(_at(only.stuck, told))))
     if facts := _facts(only):
         narrowed, is_nothing_enough = facts
-        rows = PersonFacts.objects.filter(user_id=OuterRef("pk"))
-        by_person &= _is(rows, _named(narrowed), without=is_nothing_enough)
+        kept = PersonFacts.objects.filter(user_id=OuterRef("pk"))
+        by_person &= _is(kept, _named(narrowed), without=is_nothing_enough)
         by_set &= _named(narrowed, "facts__")
     return by_person, by_set
 

@@ -67,12 +67,12 @@ def fill(now: dt.datetime | None = None, *, everything: bool = False, using: str
         if not holding(cursor):
             return False
         state = FunnelSource.objects.using(using).filter(name=SOURCE).first()
-        is_first = state is None or state.looked_at is None
-        since = None if is_first or everything else state.looked_at - OVERLAP  # type: ignore[union-attr,operator]
+        looked_at, last = (state.looked_at, state.watermark or 0) if state else (None, 0)
+        since = None if looked_at is None or everything else looked_at - OVERLAP
         cursor.execute("SET LOCAL jit = off")
-        _accounts(cursor, since, with_events=is_first)
+        _accounts(cursor, since, with_events=looked_at is None)
         _conversations(cursor, since)
-        last = _thumbs(cursor, 0 if is_first or everything else state.watermark or 0)  # type: ignore[union-attr]
+        last = _thumbs(cursor, 0 if since is None else last)
         FunnelSource.objects.using(using).update_or_create(name=SOURCE, defaults={"watermark": last, "looked_at": now})
     return True
 

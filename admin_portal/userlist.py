@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -237,7 +238,7 @@ def _span_choices(wanted: Asked, query: QueryDict) -> list[Choice]:
 
 def _more_choices(wanted: Asked, query: QueryDict) -> list[Group]:
     """The filters that are folded away as long as none is set."""
-    groups = [
+    groups: list[tuple[str, str, Mapping[Any, str], str]] = [
         ("stuck", "Stuck at", steps_to_be_stuck_at(wanted.told), wanted.stuck),
         ("errors", "Met errors", ERRORS, wanted.errors),
         ("ai", "AI use", AI_USE, wanted.ai),
