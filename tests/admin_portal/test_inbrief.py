@@ -155,8 +155,8 @@ def test_portfolios_say_when_they_were_made_and_removed(as_admin):
     PortfolioFactory(user=user, name="Core", equity_balance=1234567, created_at=TIME_ZERO - 2 * DAY)
     PortfolioFactory(user=user, name="Old", created_at=TIME_ZERO - 3 * DAY, deleted_at=TIME_ZERO - DAY)
     text = " ".join(plain(read(as_admin.get(url(user)))).split())
-    assert "Core taxable 1,234,567 USD made" in text
-    assert "Old removed" in text
+    assert "Core taxable1,234,567 USDmade 14 Nov 12:00 Old removed" in text
+    assert "removed 15 Nov 12:00" in text
 
 
 # ---- batch runs ----
