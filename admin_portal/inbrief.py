@@ -187,7 +187,7 @@ def _cards(user_id: UUID, mine: Summary, everyone: Everyone, said: Said | None) 
         latency("First token", mine.first_token.p50, everyone.first_p50, mine.first_token, "p50"),
     ]
     if said is None:
-        return [*cards, card("Thumbs-down", None, note="metro is away", exactness="", href=reverse("tuning"))]
+        return [*cards, card("Thumbs-down", None, note="metro is away", exactness="", href=reverse("conversations"))]
     return [
         *cards,
         card(
@@ -205,4 +205,4 @@ def _page(user_id: UUID) -> str:
 
 
 def _rated_href(user_id: UUID, rating: str) -> str:
-    return f"{reverse('tuning')}?period=90d&user={user_id}&rating={rating}"
+    return f"{reverse('conversations')}?period=90d&user={user_id}&rating={rating}"

@@ -279,7 +279,7 @@ def test_a_number_leads_to_the_rows_behind_it(as_admin):
         read(as_admin.get(f"{URL}/{user.pk}?kind={kind}"))
 
 
-MORE_FILTERS = (
+MORE_FILTERS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("stuck=registered", "Stuck at", {"stuck": "registered"}),
     ("errors=30d", "Met errors", {"error_since": TIME_ZERO - 30 * DAY}),
     ("ai=never", "AI use", {"never_asked": True}),

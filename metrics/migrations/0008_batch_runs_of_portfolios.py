@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("metrics", "0006_job_beats"),
+        ("metrics", "0007_person_days"),
     ]
 
     operations = [
