@@ -20,6 +20,7 @@ from activity.funnel_models import (
     FunnelUnattributed,
 )
 from activity.funnels.definition import new_version
+from activity.person_models import PersonFacts
 from sigmasight.lib.rawadmin import RawTable
 
 PERSON = "activity.User"
@@ -112,6 +113,15 @@ class UnattributedTable(WorkedOutTable):
     columns = ("at", "event_type", "events")
 
 
+class FactsTable(WorkedOutTable):
+    about = "What people are filtered and ordered by: the last of each kind of thing they did or met. Kept for ever."
+    columns = ("user_id", "seen_at", "asked_at", "error_at", "thumb_up_at", "thumb_down_at", "conversations")
+    ordering = ["-seen_at", "-user_id"]
+    searched = ("user_id",)
+    search_help_text = "A person’s id."
+    pointers = {"user_id": PERSON}
+
+
 class SourceTable(WorkedOutTable):
     about = "How far each source of evidence was looked through."
     columns = ("name", "looked_at", "watermark")
@@ -129,4 +139,5 @@ FUNNEL_TABLES: Mapping[type[Model], type[RawTable]] = {
     FunnelMark: MarkTable,
     FunnelUnattributed: UnattributedTable,
     FunnelSource: SourceTable,
+    PersonFacts: FactsTable,
 }

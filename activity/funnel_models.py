@@ -69,7 +69,8 @@ class Funnel(models.Model):
 
 class FunnelSource(models.Model):
     """How far a source of evidence was looked through. `watermark`: of "events", the transaction below which all were
-    seen (above, those that `snapshot` tells); of "anonymous", the next day (as an ordinal) of the first look, NULL once
+    seen (above, those that `snapshot` tells), and so of "requests" (`metrics.askers`); of "people", the last row of
+    `funnel_evidence` (`activity.persons`); of "anonymous", the next day (as an ordinal) of the first look, NULL once
     that is over."""
 
     name = models.CharField(max_length=63, primary_key=True)
@@ -227,6 +228,19 @@ class FunnelProgress(models.Model):
                     name=f"ix_funnel_step_{number}",
                 )
                 for number in range(2, MOST_STEPS + 1)
+            ),
+            # People whose last step, whenever they reached it, is the first, second …: whom the list of people shows as
+            # stuck there. Everybody is in one of them at most.
+            *(
+                models.Index(
+                    fields=["funnel", "subject"],
+                    condition=models.Q(
+                        **{f"reached__{number - 1}__isnull": False, f"reached__{number}__isnull": True},
+                        session_id__isnull=True,
+                    ),
+                    name=f"ix_funnel_stuck_{number}",
+                )
+                for number in range(1, MOST_STEPS)
             ),
         ]
 

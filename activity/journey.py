@@ -33,6 +33,8 @@ REACH = 1_000
 CONVERSATIONS, ANSWERS = 200, 1_000
 # How many of a person's first events are looked through for a sign-in.
 FIRST_EVENTS = 1_000
+# Of somebody who has more portfolios, batch runs of the newest are known.
+PORTFOLIOS = 200
 DATA_SHOWN, DATA_CHARACTERS = 3, 60
 
 TITLES = {
@@ -68,7 +70,7 @@ def _events(look: Look) -> Found:
     found = found[: look.limit]
     told_of = {event.pk: _uuid(event.event_data, "conversation_id") for event in found}
     answered = {event.pk: _uuid(event.event_data, "message_id") for event in found}
-    kept = conversations.kept(each for each in told_of.values() if each) if any(told_of.values()) else set()
+    kept = kept_of(look, (each for each in told_of.values() if each))
     threads = threads_of(each for each in answered.values() if each)
     entries = []
     for event in found:
@@ -160,23 +162,70 @@ def _before_signing_in(look: Look, low: dt.datetime) -> list[Event]:
 
 
 def _account(look: Look) -> Found:
-    rows = look.page(User.objects.filter(pk=look.user_id).only("created_at", "email"))
-    return Found(
-        [
-            Entry(user.created_at, user.pk, "record", "account.made", "Account made", Ref("activity.user", user.pk))
-            for user in rows
-        ]
-    )
+    if "user" not in look.shared:
+        look.shared["user"] = User.objects.filter(pk=look.user_id).only("created_at", "email").first()
+    user: User | None = look.shared["user"]
+    if user is None or not look.is_before(user.created_at, user.pk):
+        return Found([])
+    made = Entry(user.created_at, user.pk, "record", "account.made", "Account made", Ref("activity.user", user.pk))
+    return Found([made])
+
+
+def portfolios_of(user_id: UUID, shared: dict[str, Any]) -> list[Portfolio]:
+    """The portfolios a person has or had, the newest PORTFOLIOS + 1; asked for once a page."""
+    if "portfolios" not in shared:
+        rows = Portfolio.objects.filter(user_id=user_id).order_by("-created_at", "-pk")
+        shared["portfolios"] = list(rows[: PORTFOLIOS + 1])
+    found: list[Portfolio] = shared["portfolios"]
+    return found
+
+
+def _all_portfolios(look: Look) -> list[Portfolio] | None:
+    """All of them, None where there are more than are read at once."""
+    found = portfolios_of(look.user_id, look.shared)
+    return found if len(found) <= PORTFOLIOS else None
 
 
 def _connected(look: Look) -> Found:
-    rows = look.page(Portfolio.objects.filter(user_id=look.user_id))
+    known = _all_portfolios(look)
+    if known is None:
+        rows = list(look.page(Portfolio.objects.filter(user_id=look.user_id)))
+    else:
+        rows = [row for row in known if look.is_before(row.created_at, row.pk)][: look.limit]
     return Found([_portfolio(row, row.created_at, "portfolio.connected", "Connected") for row in rows])
 
 
 def _removed(look: Look) -> Found:
-    rows = look.page(Portfolio.objects.filter(user_id=look.user_id, deleted_at__isnull=False), "deleted_at")
-    return Found([_portfolio(row, row.deleted_at or LATEST, "portfolio.removed", "Removed") for row in rows])
+    known = _all_portfolios(look)
+    if known is None:
+        gone = Portfolio.objects.filter(user_id=look.user_id, deleted_at__isnull=False)
+        timed = [(row.deleted_at or LATEST, row) for row in look.page(gone, "deleted_at")]
+    else:
+        dated = [(row.deleted_at, row) for row in known if row.deleted_at]
+        timed = [(at, row) for at, row in dated if look.is_before(at, row.pk)]
+        timed = sorted(timed, key=lambda each: (each[0], each[1].pk), reverse=True)[: look.limit]
+    return Found([_portfolio(row, at, "portfolio.removed", "Removed") for at, row in timed])
+
+
+def _begun(user_id: UUID, shared: dict[str, Any]) -> list[tuple[dt.datetime, UUID]] | None:
+    """When each of a person's conversations began, newest first; None where there are more than CONVERSATIONS. Asked
+    for once a page."""
+    if "begun" not in shared:
+        rows = Conversation.objects.filter(user_id=user_id).order_by("-created_at")
+        found = list(rows.values_list("created_at", "pk")[: CONVERSATIONS + 1])
+        shared["begun"] = found if len(found) <= CONVERSATIONS else None
+    begun: list[tuple[dt.datetime, UUID]] | None = shared["begun"]
+    return begun
+
+
+def kept_of(look: Look, conversation_ids: Iterable[UUID]) -> set[UUID]:
+    """Which of these conversations there are: the person's own are known, others are looked up."""
+    wanted = set(conversation_ids)
+    if not wanted:
+        return set()
+    own = {pk for _, pk in _begun(look.user_id, look.shared) or ()}
+    rest = wanted - own
+    return (wanted & own) | (conversations.kept(rest) if rest else set())
 
 
 def _portfolio(row: Portfolio, at: dt.datetime, event_type: str, verb: str) -> Entry:
@@ -223,13 +272,24 @@ class Answers:
     edge: dt.datetime | None
 
 
-def answers(user_id: UUID, *, before: dt.datetime | None = None, slack: dt.timedelta = dt.timedelta()) -> Answers:
+def answers(
+    user_id: UUID,
+    *,
+    before: dt.datetime | None = None,
+    slack: dt.timedelta = dt.timedelta(),
+    shared: dict[str, Any] | None = None,
+) -> Answers:
     """The newest answers a person had got by a moment, or, with none, their first: of up to CONVERSATIONS
-    conversations, and up to ANSWERS of them; and those of the `slack` after it, for clocks that differ."""
+    conversations, and up to ANSWERS of them; and those of the `slack` after it, for clocks that differ. `shared`: of a
+    page, where what is known need not be asked."""
     order = "-created_at" if before else "created_at"
     until = before or LATEST
     begun = Conversation.objects.filter(user_id=user_id, created_at__lte=until).order_by(order)
-    starts = list(begun.values_list("pk", flat=True)[:CONVERSATIONS])
+    known_begun = _begun(user_id, shared) if shared is not None else None
+    if known_begun is not None:
+        starts = [pk for at, pk in known_begun if at <= until]
+    else:
+        starts = list(begun.values_list("pk", flat=True)[:CONVERSATIONS])
     if not starts:
         return Answers({}, None)
     said = Message.objects.answers().filter(conversation_id__in=among(starts))
@@ -250,25 +310,41 @@ def _nth(rows: QuerySet[Any], number: int) -> Iterable[dt.datetime]:
     return rows.values_list("created_at", flat=True)[number - 1 : number]
 
 
-def milestones(user_id: UUID, user: User | None, last_seen: dt.datetime | None = None) -> list[Milestone]:
+def milestones(
+    user_id: UUID, user: User | None, last_seen: dt.datetime | None = None, shared: dict[str, Any] | None = None
+) -> list[Milestone]:
     """When the account was made, the first sign-in, portfolio and conversation, and when the person was last seen in
-    events or conversations (`last_seen`; not asked for again where it is known). Five queries, each by an index.
+    events or conversations (`last_seen`; not asked for again where it is known). Five queries, each by an index; fewer
+    where a page has `shared` what it knows.
 
     Sign-ins are events, which are kept for RETENTION_DAYS: an account older than that has a first one nobody knows.
     Who signs in at a hosted provider leaves none: then the first event that needs an account stands for it.
     """
-    portfolio = Portfolio.objects.filter(user_id=user_id).aggregate(at=Min("created_at"))["at"]
-    talks = Conversation.objects.filter(user_id=user_id).aggregate(first=Min("created_at"), last=Max("created_at"))
+    portfolio, talks = _first_portfolio(user_id, shared), _first_and_last_talk(user_id, shared)
     if last_seen is None:
         seen = Event.objects.filter(user_id=user_id).aggregate(at=Max("created_at"))["at"]
-        last_seen = max((each for each in (seen, talks["last"]) if each), default=None)
+        last_seen = max((each for each in (seen, talks[1]) if each), default=None)
     return [
         Milestone("account_made", "Account made", user.created_at if user else None, "" if user else "no account"),
         _first_sign_in(user_id, user),
         Milestone("portfolio_connected", "Portfolio connected", portfolio),
-        Milestone("first_conversation", "First conversation", talks["first"]),
+        Milestone("first_conversation", "First conversation", talks[0]),
         Milestone("last_seen", "Last seen", last_seen),
     ]
+
+
+def _first_portfolio(user_id: UUID, shared: dict[str, Any] | None) -> dt.datetime | None:
+    if shared is not None and len(known := portfolios_of(user_id, shared)) <= PORTFOLIOS:
+        return min((row.created_at for row in known), default=None)
+    first: dt.datetime | None = Portfolio.objects.filter(user_id=user_id).aggregate(at=Min("created_at"))["at"]
+    return first
+
+
+def _first_and_last_talk(user_id: UUID, shared: dict[str, Any] | None) -> tuple[dt.datetime | None, dt.datetime | None]:
+    if shared is not None and (known := _begun(user_id, shared)) is not None:
+        return (known[-1][0], known[0][0]) if known else (None, None)
+    talks = Conversation.objects.filter(user_id=user_id).aggregate(first=Min("created_at"), last=Max("created_at"))
+    return talks["first"], talks["last"]
 
 
 def _first_sign_in(user_id: UUID, user: User | None) -> Milestone:

@@ -14,6 +14,7 @@ from django.db.models.functions import Left
 
 from activity import funnel_models as funnel_models
 from activity.peoplesearch import pieces
+from activity.person_models import PersonFacts as PersonFacts
 from activity.querysets import ConversationQuerySet, EventQuerySet, MessageQuerySet, UserQuerySet
 from activity.rollup_models import ActiveRollup as ActiveRollup
 from activity.rollup_models import EventRollup as EventRollup

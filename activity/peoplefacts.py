@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import Count, Max
 
 from activity import funnel
-from activity.funnel_models import FunnelPerson
-from activity.models import Conversation, Portfolio
-from activity.querysets import among
 
 # Funnels are this far behind at most, as a rule: what came since is looked for among the events themselves.
 SLACK = dt.timedelta(minutes=5)
+COUNTED = ("portfolios", "conversations", "thumbs_up", "thumbs_down", "seen")
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityFacts:
-    """`portfolios`: that they have now, not those they removed. `failed_events`: of the time asked for.
+    """`portfolios`: that they have now, not those they removed. `failed_events`: of the time asked for. `thumbs_…`:
+    that they gave answers, ever, as the funnels have copied them.
 
     `last_seen_at`: their last event, or the last conversation they began; None for neither.
     """
@@ -30,34 +28,57 @@ class ActivityFacts:
     conversations: int = 0
     last_seen_at: dt.datetime | None = None
     failed_events: int = 0
+    thumbs_up: int = 0
+    thumbs_down: int = 0
 
 
 def facts_of(ids: Collection[UUID], failed_since: dt.datetime, now: dt.datetime) -> dict[UUID, ActivityFacts]:
-    """The facts of these people, by id. Six queries, whoever they are."""
+    """The facts of these people, by id. Four queries, whoever they are."""
     wanted = list(ids)
-    portfolios = Portfolio.objects.filter(user_id__in=among(wanted), deleted_at__isnull=True)
-    held = dict(portfolios.values_list("user_id").annotate(n=Count("pk")))
-    talks = (
-        Conversation.objects.filter(user_id__in=among(wanted))
-        .values_list("user_id")
-        .annotate(n=Count("pk"), last=Max("created_at"))
-    )
-    talked = {user_id: (number, last) for user_id, number, last in talks}
-    seen = _last_events(wanted, now)
+    known = _counts(wanted)
+    seen = _late_events(wanted, now)
     failed = _failed_events(wanted, failed_since, now)
     found = {}
     for each in wanted:
-        number, last = talked.get(each, (0, None))
-        moments = [at for at in (last, seen.get(each)) if at is not None]
-        found[each] = ActivityFacts(held.get(each, 0), number, max(moments, default=None), failed.get(each, 0))
+        counts = {what: known.get((each, what), (0, None)) for what in COUNTED}
+        moments = [at for at in (counts["conversations"][1], counts["seen"][1], seen.get(each)) if at is not None]
+        found[each] = ActivityFacts(
+            counts["portfolios"][0],
+            counts["conversations"][0],
+            max(moments, default=None),
+            failed.get(each, 0),
+            counts["thumbs_up"][0],
+            counts["thumbs_down"][0],
+        )
     return found
 
 
-def _last_events(ids: list[UUID], now: dt.datetime) -> dict[UUID, dt.datetime]:
-    """When each person's last event was: as the funnels have noted it, also where the event itself is gone, and those
-    that came since."""
+def _counts(ids: list[UUID]) -> dict[tuple[UUID, str], tuple[int, dt.datetime | None]]:
+    """Of each person and each of COUNTED: how many, and when the last was. Thumbs are those that the funnels have
+    copied, so also where metro is away; `seen`: their last event that the funnels have noted, also where it is gone."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            """
+            WITH wanted AS (SELECT unnest(%s::uuid[]) AS user_id)
+            SELECT user_id, 'portfolios', count(*), NULL::timestamptz FROM portfolios
+             WHERE user_id IN (SELECT user_id FROM wanted) AND deleted_at IS NULL GROUP BY 1
+             UNION ALL
+            SELECT user_id, 'conversations', count(*), max(created_at) FROM agent_conversations
+             WHERE user_id IN (SELECT user_id FROM wanted) GROUP BY 1
+             UNION ALL
+            SELECT user_id, name, count(*), NULL FROM funnel_evidence
+             WHERE name IN ('thumbs_up', 'thumbs_down') AND user_id IN (SELECT user_id FROM wanted) GROUP BY 1, 2
+             UNION ALL
+            SELECT user_id, 'seen', 1, last_at FROM funnel_people WHERE user_id IN (SELECT user_id FROM wanted)
+            """,
+            [ids],
+        )
+        return {(user_id, what): (number, last) for user_id, what, number, last in cursor.fetchall()}
+
+
+def _late_events(ids: list[UUID], now: dt.datetime) -> dict[UUID, dt.datetime]:
+    """When each person's last event was, of those that came since the funnels' last look."""
     as_of = funnel.as_of()
-    seen = dict(FunnelPerson.objects.filter(pk__in=among(ids)).values_list("user_id", "last_at"))
     with connections["default"].cursor() as cursor:
         cursor.execute(
             """
@@ -66,9 +87,7 @@ def _last_events(ids: list[UUID], now: dt.datetime) -> dict[UUID, dt.datetime]:
             """,
             [ids, as_of - SLACK if as_of else dt.datetime(1990, 1, 1, tzinfo=dt.UTC), now],
         )
-        for user_id, at in cursor.fetchall():
-            seen[user_id] = max(at, seen.get(user_id, at))
-    return seen
+        return dict(cursor.fetchall())
 
 
 def _failed_events(ids: list[UUID], since: dt.datetime, now: dt.datetime) -> dict[UUID, int]:

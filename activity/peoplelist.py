@@ -17,36 +17,29 @@ from typing import Literal
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import BooleanField, ExpressionWrapper, OuterRef, Q, Subquery
-from django.db.models.lookups import IsNull
+from django.db.models import BooleanField, ExpressionWrapper, Q
 
-from activity import peoplesearch
-from activity.funnel_models import FunnelProgress
-from activity.funnels.definition import Definition, UnknownFunnelError, current
+from activity import peoplesearch, peoplewhere
+from activity.funnels.definition import Definition
 from activity.headcount import headcount
 from activity.models import Portfolio, User
-from activity.onboarding import SLUG, UNCOUNTED
+from activity.onboarding import UNCOUNTED
 from activity.peoplesearch import Wanted, having
+from activity.peoplewhere import WINDOW as WINDOW
+from activity.peoplewhere import PeopleFilter as PeopleFilter
+from activity.peoplewhere import Status as Status
+from activity.peoplewhere import definition
 from activity.querysets import UserQuerySet, among
 from activity.totals import Total, counted
 
-Status = Literal["completed", "in_progress", "stalled"]
+# What onboarding is, None where nobody has counted, or not read yet.
+Told = Definition | None | Literal["unread"]
+UNREAD: Literal["unread"] = "unread"
 Sort = Literal["-created_at", "created_at", "email", "-email"]
 # So many people of one status, or found by what is common, are counted; and so many found by the index.
 MOST_COUNTED, MOST_FOUND = 2_000, 5_000
 # How common a search is, is told by the newest people, so many of them; up to this share the index is quicker.
 SAMPLE, COMMON = 1_000, 0.1
-# The window of a funnel that was never counted.
-WINDOW = dt.timedelta(days=14)
-
-
-@dataclass(frozen=True, slots=True)
-class PeopleFilter:
-    """Whom to list: who signed up since then, is of this status, and is found by this text; each where given."""
-
-    search: str = ""
-    status: Status | None = None
-    since: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,35 +64,45 @@ class Onboarding:
     stopped_by: str = ""
 
 
-def find(only: PeopleFilter, *, now: dt.datetime | None = None) -> Listed:
-    """The people, and how many. All of them, and those who signed up since a moment, are counted exactly, others up to
-    a bound. Raises ValueError for a search of too much."""
+def find(only: PeopleFilter, *, now: dt.datetime | None = None, told: Told = UNREAD) -> Listed:
+    """The people, and how many. All of them, and those who signed up in a time, are counted exactly, others up to a
+    bound. `told`: onboarding, where the caller has read it. Raises ValueError for a search of too much, and for a step
+    that onboarding does not have."""
     now = now or dt.datetime.now(dt.UTC)
     rows = User.objects.defer("hashed_password")
     if only.since is not None:
         rows = rows.filter(created_at__gte=only.since)
-    if only.status is not None:
-        rows = _of_status(rows, only.status, now)
+    if only.until is not None:
+        rows = rows.filter(created_at__lt=only.until)
     search = peoplesearch.wanted(only.search)
-    if search is not None:
-        return _searched(rows, search)
+    if told == "unread":
+        told = definition() if only.status or only.stuck else None
+    by_person, by_set = peoplewhere.conditions(only, told, now)
+    if search is not None or only.is_of_facts:
+        return _narrowed(rows, by_person, by_set, search)
     if only.status is not None:
-        return Listed(rows, counted(rows, MOST_COUNTED))
-    return Listed(rows, Total(headcount(only.since, now=now)))
+        found = rows.filter(by_person)
+        return Listed(found, counted(found, MOST_COUNTED))
+    before = headcount(only.until, now=now) if only.until else 0
+    return Listed(rows, Total(max(0, headcount(only.since, now=now) - before)))
 
 
-def onboarding_of(people: Iterable[User], *, now: dt.datetime | None = None) -> dict[UUID, Onboarding]:
-    """How far each of these people came, by id. Two queries, whoever they are."""
+def onboarding_of(
+    people: Iterable[User], *, now: dt.datetime | None = None, told: Told = UNREAD
+) -> dict[UUID, Onboarding]:
+    """How far each of these people came, by id. Two queries, whoever they are; one where the caller has read what
+    onboarding is (`told`)."""
     now = now or dt.datetime.now(dt.UTC)
     users = list(people)
-    told = _definition()
+    if told == "unread":
+        told = definition()
     if told is None:
         return _from_records(users, now)
     known = _furthest(told, [user.pk for user in users])
     found = {}
     for user in users:
         # An account proves its step; so it does until the funnel has seen it.
-        number, at, stopped_by = known.get(user.pk, (_registered(told), user.created_at, ""))
+        number, at, stopped_by = known.get(user.pk, (registered_at(told), user.created_at, ""))
         step = told.steps[number - 1]
         status = _status(user, number == len(told.steps), told.window, now)
         found[user.pk] = Onboarding(status, step.name, step.label, at, stopped_by)
@@ -129,14 +132,7 @@ def _status(user: User, is_completed: bool, window: dt.timedelta, now: dt.dateti
     return "in_progress" if user.created_at > now - window else "stalled"
 
 
-def _definition() -> Definition | None:
-    try:
-        return current(SLUG)
-    except UnknownFunnelError:
-        return None
-
-
-def _registered(told: Definition) -> int:
+def registered_at(told: Definition) -> int:
     """The step that an account proves; the first where none says so."""
     return next((number for number, step in enumerate(told.steps, 1) if "user" in step.records), 1)
 
@@ -153,36 +149,23 @@ def _from_records(users: list[User], now: dt.datetime) -> dict[UUID, Onboarding]
     }
 
 
-def _of_status(rows: UserQuerySet, status: Status, now: dt.datetime) -> UserQuerySet:
-    """Asked person by person, in the list's order: of every status there are enough not to have to go far."""
-    told = _definition()
-    if told is None:
-        proof = Portfolio.objects.filter(user_id=OuterRef("pk")).values("created_at")[:1]
-    else:
-        proof = FunnelProgress.objects.filter(funnel_id=told.id, subject=OuterRef("pk")).values(
-            f"reached__{len(told.steps) - 1}"
-        )[:1]
-    if status == "completed":
-        return rows.filter(IsNull(Subquery(proof), False))
-    limit = now - (told.window if told else WINDOW)
-    young = Q(created_at__gt=limit) if status == "in_progress" else Q(created_at__lte=limit)
-    return rows.filter(young, IsNull(Subquery(proof), True))
-
-
-def _searched(rows: UserQuerySet, search: Wanted) -> Listed:
-    """A search for what is rare takes the index; for what is common, which the index would have to gather first, the
-    list's own order, which meets enough of them soon."""
-    found = rows.filter(search.is_found)
-    newest = rows.order_by("-created_at", "id").annotate(is_found=ExpressionWrapper(search.is_found, BooleanField()))
+def _narrowed(rows: UserQuerySet, by_person: Q, by_set: Q, search: Wanted | None) -> Listed:
+    """What is rare is gathered first, by indexes and from the facts; what is common, which would take long to gather,
+    is met soon enough in the list's own order."""
+    walked = by_person & search.is_found if search else by_person
+    newest = rows.order_by("-created_at", "id").annotate(is_found=ExpressionWrapper(walked, BooleanField()))
     sample = list(newest.values_list("is_found", "email", "full_name")[:SAMPLE])
-    hits = sum(is_found for is_found, _, _ in sample)
+    hits = sum(bool(is_found) for is_found, _, _ in sample)
+    found = rows.filter(walked)
     if len(sample) < SAMPLE:
         return Listed(found, Total(hits))
     if hits > COMMON * SAMPLE:
         return Listed(found, counted(found, MOST_COUNTED))
-    telling = search.telling_pieces([(email, name) for _, email, name in sample])
-    indexed = found.filter(having(telling))
-    ids = list(indexed.values_list("pk", flat=True)[: MOST_FOUND + 1])
+    gathered = rows.filter(by_set)
+    if search:
+        telling = search.telling_pieces([(email, name) for _, email, name in sample])
+        gathered = gathered.filter(search.is_found).filter(having(telling))
+    ids = list(gathered.values_list("pk", flat=True)[: MOST_FOUND + 1])
     if len(ids) > MOST_FOUND:
         return Listed(found, Total(MOST_FOUND, is_exact=False))
     return Listed(rows.filter(pk__in=among(ids)), Total(len(ids)))

@@ -123,12 +123,13 @@ def journey(
     start: dt.datetime | None = None,
     end: dt.datetime | None = None,
     with_milestones: bool = True,
+    shared: dict[str, Any] | None = None,
 ) -> Journey | None:
     """A page of a person's journey, None for somebody of whom there is nothing at all.
 
     Who has no account (any more) but left rows has a journey. `kinds` (of FILTERS) narrows it, and then sessions and
     times between are those of what is let through; `start` (included) and `end` (excluded) cut it. Milestones are of
-    the whole journey on each page; who doesn't show them need not ask.
+    the whole journey on each page; who doesn't show them need not ask. `shared` takes what was looked up on the way.
 
     Raises ValueError for kinds that aren't any, a `limit` outside 1 to LONGEST_PAGE, an `end` not after `start`.
     """
@@ -142,8 +143,10 @@ def journey(
         before = Cursor(end)
     person = people.people([user_id]).get(user_id)
     missing: dict[str, None] = {}
+    shared = {} if shared is None else shared
+    shared["user"] = person
     # One more than the page shows: it says whether there is an older one, and what came before the last step.
-    merged, floor = _read(user_id, before, limit + 1, kinds or frozenset(), missing)
+    merged, floor = _read(user_id, before, limit + 1, kinds or frozenset(), missing, shared)
     # Down to here everything is known: what lies lower may have something between.
     known = max((each for each in (floor, start) if each), default=None)
     shown = [each for each in merged[:limit] if known is None or each.entry.at >= known]
@@ -151,7 +154,7 @@ def journey(
     if with_milestones or (person is None and not shown):
         # The first page has the newest of everything.
         seen = _last_seen(merged) if before is None and not kinds else None
-        firsts = _milestones(user_id, person, missing, seen)
+        firsts = _milestones(user_id, person, missing, seen, shared)
     if person is None and not shown and not any(each.at for each in firsts):
         return None
     older = merged[len(shown) :]
@@ -177,13 +180,17 @@ def journey(
 
 
 def _read(
-    user_id: UUID, before: Cursor | None, limit: int, kinds: Set[str], missing: dict[str, None]
+    user_id: UUID,
+    before: Cursor | None,
+    limit: int,
+    kinds: Set[str],
+    missing: dict[str, None],
+    shared: dict[str, Any],
 ) -> tuple[list[_Placed], dt.datetime | None]:
     """The newest `limit` entries of each source merged, newest first, and the moment down to which nothing is left
     out, None where that is the beginning. Databases that don't answer are asked once and noted in `missing`."""
     sources = timeline.sources()
     order = {source.name: number for number, source in enumerate(sources)}
-    shared: dict[str, Any] = {}
     found, floors = [], []
     for source in sources:
         wanted = not kinds or source.kind in kinds
@@ -276,17 +283,21 @@ def _last_seen(newest: list[_Placed]) -> dt.datetime | None:
 
 
 def _milestones(
-    user_id: UUID, person: User | None, missing: dict[str, None], seen: dt.datetime | None
+    user_id: UUID,
+    person: User | None,
+    missing: dict[str, None],
+    seen: dt.datetime | None,
+    shared: dict[str, Any],
 ) -> list[Milestone]:
     """The firsts in their usual order, and when the person was last seen (`seen`, where that is known), whichever app
     knows."""
-    known = {each.name: each for each in activity_milestones(user_id, person, seen)}
+    known = {each.name: each for each in activity_milestones(user_id, person, seen, shared)}
     if seen is None:
         asked, seen = last_request(user_id), known["last_seen"].at
         known["last_seen"] = replace(known["last_seen"], at=max((each for each in (seen, asked) if each), default=None))
     if "metro" in missing:
         known["first_thumbs_up"] = Milestone("first_thumbs_up", "First thumbs-up", None, "metro is away")
     else:
-        known["first_thumbs_up"], away = first_thumbs_up(user_id)
+        known["first_thumbs_up"], away = first_thumbs_up(user_id, shared)
         missing |= {away: None} if away else {}
     return [known[name] for name in MILESTONES]

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from activity.peoplelist import Listed
+from admin_portal.userasked import Asked
 from admin_portal.userfacts import Person
-from admin_portal.userlist import Asked, chunk
+from admin_portal.userlist import chunk
 
 CHUNK = 500
 COLUMNS = (
@@ -24,6 +25,9 @@ COLUMNS = (
     "portfolios",
     "conversations",
     "errors_30d",
+    "ai_requests_30d",
+    "thumbs_up",
+    "thumbs_down",
 )
 
 
@@ -51,4 +55,7 @@ def _cells(person: Person) -> tuple[object, ...]:
         person.portfolios,
         person.conversations,
         person.errors_30d,
+        person.asked_30d,
+        person.thumbs_up,
+        person.thumbs_down,
     )

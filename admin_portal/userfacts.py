@@ -13,7 +13,7 @@ from activity import peoplelist
 from activity.journey import milestones as activity_milestones
 from activity.models import Portfolio, User
 from activity.peoplefacts import facts_of
-from activity.peoplelist import Onboarding
+from activity.peoplelist import UNREAD, Onboarding, Told
 from activity.querysets import among
 from admin_portal.journeys import MILESTONES
 from ai_tuning import feedback
@@ -34,7 +34,8 @@ LATELY = dt.timedelta(days=30)
 class Person:
     """One line of the list. `errors_30d`: their events and AI requests of 30 × 24 hours that failed.
 
-    `last_seen_at`: the last event, conversation or AI request; None for none.
+    `last_seen_at`: the last event, conversation or AI request; None for none. `asked_30d`: their AI requests of 30 × 24
+    hours, failed ones too. `thumbs_…`: that they gave, ever, as far as the funnels have copied them from metro.
     """
 
     user: User
@@ -43,6 +44,9 @@ class Person:
     portfolios: int
     conversations: int
     errors_30d: int
+    asked_30d: int = 0
+    thumbs_up: int = 0
+    thumbs_down: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +62,20 @@ class PersonInFull:
     missing: tuple[str, ...]
 
 
-def persons(users: Sequence[User], *, now: dt.datetime | None = None) -> list[Person]:
-    """These people, in their order, in a fixed number of queries."""
+def persons(users: Sequence[User], *, now: dt.datetime | None = None, told: Told = UNREAD) -> list[Person]:
+    """These people, in their order, in a fixed number of queries. `told`: onboarding, where the caller has read it."""
     now = now or dt.datetime.now(dt.UTC)
     ids = [user.pk for user in users]
     if not ids:
         return []
     since = now - LATELY
     known = facts_of(ids, since, now)
-    came = peoplelist.onboarding_of(users, now=now)
+    came = peoplelist.onboarding_of(users, now=now, told=told)
     asked = _requests(ids, since, now)
     found = []
     for user in users:
         facts = known[user.pk]
-        failed, last = asked.get(user.pk, (0, None))
+        requests, failed, last = asked.get(user.pk, (0, 0, None))
         moments = [at for at in (facts.last_seen_at, last) if at is not None]
         found.append(
             Person(
@@ -81,17 +85,20 @@ def persons(users: Sequence[User], *, now: dt.datetime | None = None) -> list[Pe
                 facts.portfolios,
                 facts.conversations,
                 facts.failed_events + failed,
+                requests,
+                facts.thumbs_up,
+                facts.thumbs_down,
             )
         )
     return found
 
 
-def _requests(ids: list[UUID], since: dt.datetime, now: dt.datetime) -> dict[UUID, tuple[int, dt.datetime]]:
-    """Of each person who asked anything lately: how many requests failed, and when the last was."""
+def _requests(ids: list[UUID], since: dt.datetime, now: dt.datetime) -> dict[UUID, tuple[int, int, dt.datetime]]:
+    """Of each person who asked anything lately: how many requests there are, how many failed, and when the last was."""
     rows = AIRequest.objects.filter(user_id__in=among(ids), created_at__gte=since, created_at__lte=now)
     failed = Count("pk", filter=Q(error_type__gt=""))
-    counts = rows.values_list("user_id").annotate(failed=failed, last=Max("created_at"))
-    return {user_id: (number, last) for user_id, number, last in counts}
+    counts = rows.values_list("user_id").annotate(n=Count("pk"), failed=failed, last=Max("created_at"))
+    return {user_id: (number, failures, last) for user_id, number, failures, last in counts}
 
 
 def person_in_full(user_id: UUID, *, now: dt.datetime | None = None) -> PersonInFull | None:

@@ -3,76 +3,46 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field, replace
-from typing import Any, get_args
-from uuid import UUID
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from django import forms
 from django.core.cache import cache
+from django.db.models import F
 from django.http import QueryDict
-from django.utils import timezone
 
-from activity import funnel, peoplelist
-from activity.funnels.definition import UnknownFunnelError, current
+from activity import funnel, peoplelist, persons
+from activity.funnels.definition import Definition
 from activity.headcount import headcount
-from activity.onboarding import SLUG, UNCOUNTED
-from activity.peoplelist import WINDOW, Listed, PeopleFilter, Sort, Status
+from activity.onboarding import UNCOUNTED
+from activity.peoplelist import WINDOW, Listed, PeopleFilter, Status
 from activity.totals import Total, counted
-from admin_portal.userfacts import Person, persons
+from admin_portal.userasked import (
+    AI_USE,
+    ERRORS,
+    MANY,
+    ORDERS,
+    RECENT,
+    SPANS,
+    STATUSES,
+    THUMBS,
+    Asked,
+    span_in_words,
+    steps_to_be_stuck_at,
+)
+from admin_portal.userfacts import Person
+from admin_portal.userfacts import persons as persons_of
 from ai_tuning.conversations import identifier_in
-from ai_tuning.forms import Text
 from sigmasight.api.paging import page_of
 from sigmasight.lib.format import NBSP, count, duration
 from sigmasight.lib.pagination import BadCursorError
 from sigmasight.lib.periods import PAGE_KEYS
 
+# Orders that `person_facts` has.
+FACTS = ("seen_at", "conversations")
 PAGE = 50
 # Counting people by status reads thousands of rows: so often only.
 SECONDS = 60
-STATUSES: dict[Status, str] = {"completed": "completed", "in_progress": "in progress", "stalled": "stalled"}
-SPANS = {key: dt.timedelta(days=days) for key, days in (("24h", 1), ("7d", 7), ("30d", 30), ("90d", 90))}
-RECENT = "7d"
-# Each order by its attributes, for keyset paging, and in words.
-ORDERS: dict[Sort, tuple[tuple[tuple[str, type], ...], str]] = {
-    "-created_at": ((("-created_at", dt.datetime), ("-id", UUID)), "newest first"),
-    "created_at": ((("created_at", dt.datetime), ("id", UUID)), "oldest first"),
-    "email": ((("email", str),), "by address, A to Z"),
-    "-email": ((("-email", str),), "by address, Z to A"),
-}
-
-
-class PeopleForm(forms.Form):
-    """Search and order; the other filters are links."""
-
-    q = Text(
-        label="Search",
-        required=False,
-        max_length=200,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": "name, address or id"}),
-    )
-    sort = forms.ChoiceField(
-        label="Order",
-        required=False,
-        choices=[(key, words[0].upper() + words[1:]) for key, (_, words) in ORDERS.items()],
-        error_messages={"invalid_choice": "There is no such order: choose one from the list."},
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the URL asks for. `since`: one of SPANS, "" for ever. `notes`: what made no sense, and narrows nothing."""
-
-    search: str = ""
-    status: Status | None = None
-    since: str = ""
-    sort: Sort = "-created_at"
-    after: str = ""
-    now: dt.datetime = field(default_factory=timezone.now)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def is_narrowed(self) -> bool:
-        return bool(self.search or self.status or self.since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +74,15 @@ class Row:
     number: int
     dots: tuple[bool, ...]
 
+    @property
+    def stuck_at(self) -> str:
+        return f"stuck at {self.person.onboarding.label}"
+
+    @property
+    def has_badges(self) -> bool:
+        person = self.person
+        return bool(person.onboarding.status == "stalled" or person.thumbs_down or person.thumbs_up or person.asked_30d)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -116,33 +95,20 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """A filter and its values, one of which is on."""
+
+    name: str
+    choices: list[Choice]
+
+
+@dataclass(frozen=True, slots=True)
 class Way:
     """A filter that could be dropped, and how many would be found then."""
 
     text: str
     href: str
     people: str
-
-
-def asked(query: QueryDict, form: PeopleForm) -> Asked:
-    """What a URL asks for; what makes no sense is noted."""
-    form.is_valid()
-    notes = [f"{form.fields[name].label}: {error}" for name, errors in form.errors.items() for error in errors]
-    status = next((each for each in get_args(Status) if each == query.get("status")), None)
-    if query.get("status") and status is None:
-        notes.append("Onboarding: there are completed, in progress and stalled; choose one of them.")
-    since = query.get("since", "")
-    if since and since not in SPANS:
-        since = ""
-        notes.append("Signed up: in the last 24 h, 7 d, 30 d or 90 d; choose one of them.")
-    return Asked(
-        search=form.cleaned_data.get("q", "").strip(),
-        status=status,
-        since=since,
-        sort=form.cleaned_data.get("sort") or "-created_at",
-        after=query.get("after", ""),
-        notes=tuple(notes),
-    )
 
 
 def look(wanted: Asked) -> tuple[Asked, Listed]:
@@ -155,20 +121,24 @@ def look(wanted: Asked) -> tuple[Asked, Listed]:
 
 
 def _find(wanted: Asked) -> Listed:
-    since = wanted.now - SPANS[wanted.since] if wanted.since else None
+    only = wanted.as_filter()
     identifier = identifier_in(wanted.search)
-    only = PeopleFilter("" if identifier else wanted.search, wanted.status, since)
-    found = peoplelist.find(only, now=wanted.now)
     if identifier is None:
-        return found
-    rows = found.rows.filter(pk=identifier)
+        return peoplelist.find(only, now=wanted.now, told=wanted.told)
+    rows = peoplelist.find(replace(only, search=""), now=wanted.now, told=wanted.told).rows.filter(pk=identifier)
     return Listed(rows, counted(rows, 1))
 
 
 def chunk(wanted: Asked, found: Listed, size: int = PAGE) -> tuple[list[Person], str | None]:
     """The people of one page, and the next one's cursor. Raises BadCursorError."""
-    users, following = page_of(found.rows, f"users {wanted.sort}", ORDERS[wanted.sort][0], size, 0, wanted.after)
-    return persons(users, now=wanted.now), following
+    rows = found.rows
+    if wanted.sort.lstrip("-") in FACTS:
+        # Of those who have facts, who are all but those of the last half minute: so the index gives the order.
+        rows = rows.filter(facts__seen_at__isnull=False).annotate(
+            seen_at=F("facts__seen_at"), talks=F("facts__conversations")
+        )
+    users, following = page_of(rows, f"users {wanted.sort}", ORDERS[wanted.sort][0], size, 0, wanted.after)
+    return persons_of(users, now=wanted.now, told=wanted.told), following
 
 
 def page(wanted: Asked, found: Listed, query: QueryDict) -> dict[str, Any]:
@@ -187,12 +157,16 @@ def page(wanted: Asked, found: Listed, query: QueryDict) -> dict[str, Any]:
         "found": _described(found.total, wanted.sort),
         "more_href": _href(query, after=following) if following else "",
         "shown_to": people[-1].user if people else None,
+        "shown_to_seen": people[-1].last_seen_at if people else None,
         "digest": digest,
         "since_text": span_in_words(wanted.since or RECENT),
         "window_text": duration(digest.window),
         **{each: (in_words(total), "is" if total.count < 2 else "are") for each, total in digest.by_status.items()},
         "statuses": _status_choices(wanted, found, digest, query),
         "spans": _span_choices(wanted, query),
+        "more_choices": _more_choices(wanted, query),
+        "many": MANY,
+        "facts_as_of": persons.as_of() if wanted.is_more or wanted.sort.lstrip("-") in FACTS else None,
         "ways": _ways(wanted, query) if not people and not wanted.after else [],
         "top_href": _href(query, after=None),
         "csv_href": _href(query, after=None, format="csv"),
@@ -203,34 +177,31 @@ def _digest(wanted: Asked) -> Digest:
     key = f"admin_portal.userlist.{wanted.since or 'ever'}"
     known: Digest | None = cache.get(key)
     if known is None:
-        known = count_people(wanted.since, wanted.now)
+        known = count_people(wanted.since, wanted.now, wanted.told)
         cache.set(key, known, SECONDS)
     return known
 
 
 def _freshened(digest: Digest, wanted: Asked, total: Total) -> Digest:
     """With the list's own total, which was counted just now, in its place: a page tells one number for one thing."""
-    if wanted.search:
+    if wanted.is_beyond_status:
         return digest
     if wanted.status:
         return replace(digest, by_status={**digest.by_status, wanted.status: total})
     return replace(digest, joined=total.count) if wanted.since else replace(digest, everybody=total.count)
 
 
-def count_people(since: str, now: dt.datetime) -> Digest:
+def count_people(since: str, now: dt.datetime, told: Definition | None) -> Digest:
     """Counts everybody, those who signed up lately, and those of each status."""
     start = now - SPANS[since] if since else None
     steps, window = {name: label for name, label, _ in UNCOUNTED}, WINDOW
-    try:
-        told = current(SLUG)
+    if told is not None:
         steps, window = {step.name: step.label for step in told.steps}, told.window
-    except UnknownFunnelError:
-        pass
     return Digest(
         now,
         headcount(now=now),
         headcount(start or now - SPANS[RECENT], now=now),
-        {each: peoplelist.find(PeopleFilter("", each, start), now=now).total for each in STATUSES},
+        {each: peoplelist.find(PeopleFilter("", each, start), now=now, told=told).total for each in STATUSES},
         steps,
         window,
         funnel.as_of(),
@@ -245,10 +216,10 @@ def _row(person: Person, digest: Digest) -> Row:
 
 
 def _status_choices(wanted: Asked, found: Listed, digest: Digest, query: QueryDict) -> list[Choice]:
-    """Any status, and each. Where people are searched for only the one chosen is counted: each other is a search."""
+    """Any status, and each. Where more narrows the list only the one chosen is counted: each other is a search."""
     everybody = Total(digest.joined if wanted.since else digest.everybody)
     known: dict[Status | None, Total] = {wanted.status: found.total}
-    if not wanted.search:
+    if not wanted.is_beyond_status:
         known = {None: everybody}
         for status, total in digest.by_status.items():
             known[status] = total
@@ -265,24 +236,38 @@ def _span_choices(wanted: Asked, query: QueryDict) -> list[Choice]:
     ]
 
 
+def _more_choices(wanted: Asked, query: QueryDict) -> list[Group]:
+    """The filters that are folded away as long as none is set."""
+    groups: list[tuple[str, str, Mapping[Any, str], str]] = [
+        ("stuck", "Stuck at", steps_to_be_stuck_at(wanted.told), wanted.stuck),
+        ("errors", "Met errors", ERRORS, wanted.errors),
+        ("ai", "AI use", AI_USE, wanted.ai),
+        ("thumbs", "Feedback given", THUMBS, wanted.thumbs or ""),
+    ]
+    return [
+        Group(
+            label,
+            [
+                Choice(text, _href(query, **{name: value, "after": None}), now == value)
+                for value, text in (("", "all"), *values.items())
+            ],
+        )
+        for name, label, values, now in groups
+        if values
+    ]
+
+
 def _ways(wanted: Asked, query: QueryDict) -> list[Way]:
     """For each filter without which somebody would be found: whom the list would show then."""
-    wider: dict[str, tuple[str, Asked]] = {}
-    if wanted.search:
-        wider["q"] = "the search", replace(wanted, search="")
-    if wanted.status:
-        wider["status"] = f"“{STATUSES[wanted.status]}”", replace(wanted, status=None)
-    if wanted.since:
-        wider["since"] = f"“signed up in the last {span_in_words(wanted.since)}”", replace(wanted, since="")
     ways = []
-    for name, (text, fewer) in wider.items():
+    for name, text, fewer in wanted.without_each():
         total = _find(fewer).total
         if total.count:
             ways.append(Way(text, _href(query, **{"after": None, name: None}), people_in_words(total)))
     return ways
 
 
-def _described(total: Total, sort: Sort) -> str:
+def _described(total: Total, sort: str) -> str:
     if not total.count:
         return "nobody"
     return f"{people_in_words(total)}{', exact' if total.is_exact else ''}, {ORDERS[sort][1]}"
@@ -298,11 +283,6 @@ def in_words(total: Total) -> str:
 def people_in_words(total: Total) -> str:
     """The same of people: "1 person", "at least 2,000 people", "nobody"."""
     return in_words(total) + (f"{NBSP}{'person' if total.count == 1 else 'people'}" if total.count else "")
-
-
-def span_in_words(key: str) -> str:
-    """A span as the period picker writes it: "24 h", "7 d"."""
-    return f"{key[:-1]}{NBSP}{key[-1]}"
 
 
 def _short(total: Total | None) -> str:

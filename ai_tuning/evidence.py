@@ -1,9 +1,10 @@
-"""What metro knows of people that proves a step of a funnel: a thumbs-up on an answer."""
+"""What metro knows of people that may prove a step of a funnel: a thumb on an answer."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from functools import partial
 from uuid import UUID
 
 from django.db.models import Q
@@ -16,12 +17,12 @@ from sigmasight.lib.away import reaching
 PAGE = 5_000
 
 
-def thumbs_up(since: dt.datetime | None) -> Iterator[list[Proof]]:
-    """Who gave a thumbs-up and when, of those given since then, oldest first, PAGE at a time: two queries a page, as
+def thumbs(rating: str, since: dt.datetime | None) -> Iterator[list[Proof]]:
+    """Who gave such a thumb and when, of those given since then, oldest first, PAGE at a time: two queries a page, as
     feedback names a message and only gondola knows whose that is. Raises AwayError."""
     last: tuple[dt.datetime, UUID] | None = None
     while True:
-        rows = Feedback.objects.rated(Feedback.Rating.UP).order_by("created_at", "id")
+        rows = Feedback.objects.rated(rating).order_by("created_at", "id")
         if since is not None:
             rows = rows.filter(created_at__gte=since)
         found: list[tuple[UUID, UUID, dt.datetime]] = []
@@ -43,4 +44,5 @@ def thumbs_up(since: dt.datetime | None) -> Iterator[list[Proof]]:
         last = (found[-1][2], found[-1][0])
 
 
-THUMBS_UP = External("thumbs_up", "Thumbs-up on an answer", thumbs_up)
+THUMBS_UP = External("thumbs_up", "Thumbs-up on an answer", partial(thumbs, Feedback.Rating.UP))
+THUMBS_DOWN = External("thumbs_down", "Thumbs-down on an answer", partial(thumbs, Feedback.Rating.DOWN))

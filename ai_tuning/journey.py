@@ -8,6 +8,7 @@ more answers (`activity.journey`) finds no place.
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Min
@@ -17,7 +18,7 @@ from activity.journey import Answers
 from activity.querysets import among
 from ai_tuning.models import Annotation, Feedback
 from sigmasight.lib.away import reaching
-from sigmasight.lib.timeline import Entry, Found, Look, Milestone, Ref, Source
+from sigmasight.lib.timeline import LATEST, Entry, Found, Look, Milestone, Ref, Source
 
 # The databases' clocks differ: a thumb may seem to precede its answer by this much.
 CLOCK_SLACK = dt.timedelta(minutes=1)
@@ -34,7 +35,7 @@ def _answers(look: Look) -> Answers:
     """The answers that whatever comes before the place may be about."""
     key = f"answers before {look.at}"
     if key not in look.shared:
-        look.shared[key] = journey.answers(look.user_id, before=look.at, slack=CLOCK_SLACK)
+        look.shared[key] = journey.answers(look.user_id, before=look.at, slack=CLOCK_SLACK, shared=look.shared)
     found: Answers = look.shared[key]
     return found
 
@@ -52,6 +53,8 @@ def _feedback(look: Look) -> Found:
             rows = list(look.page(Feedback.objects.filter(message_id__in=among(known.conversation_of))))
         if metro.away:
             return Found([], missing="metro")
+    if look.at == LATEST and not known.edge and len(rows) < look.limit:
+        look.shared["thumbs"] = rows  # all there are
     entries = []
     for row in rows:
         wrote = ["wrote the answer they wanted"] if row.edited_text else []
@@ -85,10 +88,24 @@ def _clip(text: str) -> str:
     return text if len(text) <= QUOTED else f"{text[: QUOTED - 1]}…"
 
 
-def first_thumbs_up(user_id: UUID) -> tuple[Milestone, str]:
+def newest_answers(user_id: UUID, shared: dict[str, Any]) -> Answers:
+    """The newest answers a person was given; not asked for again on a page that has."""
+    key = f"answers before {LATEST}"
+    if key not in shared:
+        shared[key] = journey.answers(user_id, before=LATEST, slack=CLOCK_SLACK, shared=shared)
+    found: Answers = shared[key]
+    return found
+
+
+def first_thumbs_up(user_id: UUID, shared: dict[str, Any] | None = None) -> tuple[Milestone, str]:
     """A person's first thumbs-up on their first answers, and the database that did not answer ("" where all did)."""
     name, label = "first_thumbs_up", "First thumbs-up"
-    known = journey.answers(user_id)
+    if shared is not None and "thumbs" in shared:
+        given = [row.created_at for row in shared["thumbs"] if row.rating == Feedback.Rating.UP]
+        return Milestone(name, label, min(given, default=None)), ""
+    known = newest_answers(user_id, shared) if shared is not None else None
+    if known is None or known.edge:  # the newest are not all
+        known = journey.answers(user_id)
     at = None
     if known.conversation_of:
         with reaching("metro") as metro:

@@ -1,5 +1,5 @@
 """What rests on raw rows beside the roll-ups: funnels are refreshed and people counted after each fill, and a day is
-held until both are done with it."""
+held until both are done with it; then what people are filtered by."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import datetime as dt
 from django.db import connections
 from psycopg import sql
 
+from activity import persons
 from activity.funnels import refresh
-from metrics import filling, persondays, sealing
+from metrics import askers, filling, persondays, sealing
 from sigmasight.lib.transactions import unseen
 
 _EVENTS = "user_activity_events"
@@ -18,6 +19,12 @@ _EVENTS = "user_activity_events"
 def refresh_funnels(now: dt.datetime) -> None:
     """Brings the funnels up to date (`manage.py refresh_funnels` does the same)."""
     refresh.refresh(now)
+
+
+def fill_persons(now: dt.datetime) -> None:
+    """Brings what people are filtered and ordered by up to date; after the funnels, which read the events."""
+    persons.fill(now)
+    askers.fill(now)
 
 
 def unread_by_funnels(source: str, day: dt.date) -> str:
@@ -60,5 +67,6 @@ def register() -> None:
     """Called as the app is ready."""
     filling.after_fill(refresh_funnels)
     filling.after_fill(count_people)
+    filling.after_fill(fill_persons)
     sealing.guard(unread_by_funnels)
     sealing.guard(people_are_counted)

@@ -118,6 +118,15 @@ class BatchRun(models.Model):
             models.Index(fields=["-started_at"], name="ix_batch_run_started"),
             # A run by the writer's own name.
             models.Index(fields=["batch_run_id"], name="ix_batch_run_id"),
+            # Runs of one portfolio, and those of all, between two moments of a person's journey.
+            models.Index(
+                fields=["portfolio_id", "-started_at"],
+                name="ix_batch_run_portfolio",
+                condition=models.Q(portfolio_id__isnull=False),
+            ),
+            models.Index(
+                fields=["-started_at"], name="ix_batch_run_of_all", condition=models.Q(portfolio_id__isnull=True)
+            ),
         ]
 
     def __str__(self) -> str:

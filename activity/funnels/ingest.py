@@ -16,6 +16,7 @@ from typing import Any
 
 from psycopg import sql
 
+from activity import persons
 from activity.funnels import evidence
 from activity.funnels.definition import Definition
 from sigmasight.lib.periods import ORIGIN
@@ -272,6 +273,7 @@ def _stitch(cursor: Cursor) -> None:
 def _note_people(cursor: Cursor) -> None:
     """Keeps of each person the first event, the last and the last that failed, of those stored and those acts. Whoever
     has another first event or error now is to be worked out anew."""
+    persons.note_events(cursor)
     cursor.execute(
         sql.SQL("""
         WITH facts AS (

@@ -23,6 +23,7 @@ from django.conf import settings
 from django.db import connections, transaction
 from psycopg import sql
 
+from activity import persons
 from activity.funnel_models import Funnel
 from activity.funnels import cells, evidence, ingest, progress
 from activity.funnels.definition import Definition, problems
@@ -101,6 +102,7 @@ def reconcile(now: dt.datetime | None = None, *, using: str = "default") -> Refr
                 _work_out_touched(cursor, now, done)
         with _turn(using) as cursor:
             _thin_out(cursor, _raw_since(now))
+        persons.fill(now, everything=True, using=using)
     except _BusyError:
         done.busy = True
     return done

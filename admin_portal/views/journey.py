@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from admin_portal import journeys
+from activity.journey import portfolios_of
+from activity.models import Portfolio
+from admin_portal import inbrief, journeys
 from admin_portal.journeys import Journey, Session, Step
+from metrics.journey import batch_marks
 from sigmasight.lib.chips import Chip
 from sigmasight.lib.format import NBSP, duration
 from sigmasight.lib.htmx import render_part
@@ -42,12 +48,27 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """A batch run as a thin mark: `href`, the run; `words`, whose it was and how it ended."""
+
+    at: dt.datetime
+    href: str
+    words: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stretch:
-    """A session with its lines, or, with none, lines that belong to nobody's session. `away`: what lay before it."""
+    """A session with its lines, or, with none, lines that belong to nobody's session. `away`: what lay before it.
+
+    `later`: batch runs after it and before what came next; `runs`: those while it went on. Newest first.
+    """
 
     session: Session | None
     lines: list[Line]
     away: str
+    later: list[Run] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
 
 
 @require_safe
@@ -64,9 +85,14 @@ def journey(request: HttpRequest, user_id: UUID) -> HttpResponse:
     if unknown := [kind for kind in asked if kind not in KINDS]:
         notes.append(f"There is no kind “{unknown[0][:40]}”: it filters nothing.")
     more = bool(getattr(request, "htmx", None)) and request.htmx.target == OLDER  # type: ignore[attr-defined]
-    page = journeys.journey(user_id, before=before, kinds=kinds, with_milestones=not more)
+    shared: dict[str, Any] = {}
+    page = journeys.journey(user_id, before=before, kinds=kinds, with_milestones=not more, shared=shared)
     if page is None:
         raise Http404("Nobody has this id, and nothing was ever recorded of it.")
+    told = None if more else inbrief.brief(user_id, page.person, shared, metro_is_away="metro" in page.missing)
+    shown = stretches(page)
+    if not kinds and shown:
+        place_runs(shown, batch_runs(page, portfolios_of(user_id, shared), before.at if before else timezone.now()))
     query = request.GET.copy()
     query["before"] = str(page.next_cursor or "")
     return render_part(
@@ -77,7 +103,8 @@ def journey(request: HttpRequest, user_id: UUID) -> HttpResponse:
             "journey": page,
             "person": page.person,
             "milestones": [_milestone(each, page) for each in page.milestones],
-            "stretches": stretches(page),
+            "brief": told,
+            "stretches": shown,
             "chips": kind_chips(request.GET, kinds),
             "kinds": kinds,
             "before": before,
@@ -110,6 +137,31 @@ def stretches(page: Journey) -> list[Stretch]:
             found.append(Stretch(session, [], "" if away is None else f"{duration(away)} away"))
         found[-1].lines.append(_line(step, session))
     return found
+
+
+def batch_runs(page: Journey, portfolios: list[Portfolio], end: dt.datetime) -> list[Run]:
+    """The engine's runs of the time that the page shows, as thin marks: of their portfolios, and of everybody's."""
+    marks = batch_marks([each.pk for each in portfolios], page.events[-1].at, end)
+    found = []
+    for mark in marks:
+        whose = "their portfolio" if mark.is_theirs else "everybody’s portfolios"
+        tone = {"failed": "bad", "partial": "warn"}.get(mark.run.status, "")
+        words = f"Batch run over {whose}, {mark.run.status}"
+        found.append(Run(mark.at, reverse("batch-run", args=[mark.run.pk]), words, tone))
+    return found
+
+
+def place_runs(shown: list[Stretch], runs: list[Run]) -> None:
+    """Each run goes to the stretch it fell in, or to the one it came after."""
+    for run in runs:
+        for stretch in shown:
+            newest, oldest = stretch.lines[0].step.at, stretch.lines[-1].step.at
+            if run.at > newest:
+                stretch.later.append(run)
+                break
+            if run.at >= oldest:
+                stretch.runs.append(run)
+                break
 
 
 def _inside(step: Step, page: Journey) -> int | None:

@@ -8,8 +8,9 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
 from activity.peoplelist import Listed
-from admin_portal import usercsv, userlist
-from admin_portal.userlist import Asked
+from activity.peoplewhere import definition
+from admin_portal import userasked, usercsv, userlist
+from admin_portal.userasked import Asked, PeopleForm
 from sigmasight.lib.csvfile import csv_response
 from sigmasight.lib.htmx import render_part
 
@@ -20,8 +21,8 @@ MORE = "more"
 @require_safe
 def people(request: HttpRequest) -> HttpResponseBase:
     """People, searched, narrowed and sorted, a page at a time; with `format=csv` all of them, as CSV."""
-    form = userlist.PeopleForm(request.GET)
-    asked, found = userlist.look(userlist.asked(request.GET, form))
+    form = PeopleForm(request.GET)
+    asked, found = userlist.look(userasked.asked(request.GET, form, definition()))
     # What makes no sense narrows nothing: then the page says so, rather than a file of everybody.
     if request.GET.get("format") == "csv" and not asked.notes:
         return _csv(request, asked, found)
@@ -41,6 +42,7 @@ def _csv(request: HttpRequest, asked: Asked, found: Listed) -> StreamingHttpResp
             "status": asked.status or "any",
             "since": asked.since or "ever",
             "is_search": bool(asked.search),
+            "narrowed_by": [name for name, _, _ in asked.without_each()],
         },
     )
     return csv_response("people", usercsv.COLUMNS, usercsv.rows(asked, found))

@@ -70,6 +70,10 @@ class Look:
     errors_only: bool = False
     shared: dict[str, Any] = field(default_factory=dict, compare=False)
 
+    def is_before(self, at: dt.datetime, identifier: UUID) -> bool:
+        """Whether an entry comes before the place."""
+        return (at, identifier) < (self.at, self.before_id)
+
     def page(self, rows: QuerySet[_Row], time: str = "created_at") -> QuerySet[_Row]:
         """The page's rows of a table, newest first. `time`: the column that says when."""
         earlier = Q(**{f"{time}__lt": self.at}) | Q(pk__lt=self.before_id)

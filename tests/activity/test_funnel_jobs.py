@@ -373,7 +373,7 @@ def test_a_thumbs_up_completes_the_activation():
     refresh(NOW, budget=None)
 
     assert reached("activation") == [1, 1, 1]
-    assert FunnelEvidence.objects.count() == 1
+    assert sorted(FunnelEvidence.objects.values_list("name", flat=True)) == ["thumbs_down", "thumbs_up"]
 
 
 def test_thumbs_wait_while_metro_is_away(away, caplog):
@@ -384,7 +384,7 @@ def test_thumbs_wait_while_metro_is_away(away, caplog):
 
     report = refresh(NOW, budget=None)
 
-    assert report.waiting == ["thumbs_up"]
+    assert report.waiting == ["thumbs_up", "thumbs_down"]
     assert reached("activation") == [1, 1, 0]
 
 
@@ -403,7 +403,7 @@ def test_thumbs_given_while_metro_was_away_are_not_lost(monkeypatch):
 
 
 def test_the_same_number_of_queries_asks_for_one_thumb_and_for_many(django_assert_num_queries):
-    from ai_tuning.evidence import thumbs_up
+    from ai_tuning.evidence import thumbs
 
     for number in range(20):
         FeedbackFactory(message_id=talk().pk, rating="up")
@@ -412,7 +412,7 @@ def test_the_same_number_of_queries_asks_for_one_thumb_and_for_many(django_asser
                 django_assert_num_queries(1, using="metro"),
                 django_assert_num_queries(1, using="default"),
             ):
-                assert [len(page) for page in thumbs_up(None)] == [number + 1]
+                assert [len(page) for page in thumbs("up", None)] == [number + 1]
 
 
 def test_a_change_of_steps_is_a_new_version_and_the_old_one_can_still_be_asked():

@@ -6,7 +6,7 @@ import datetime as dt
 import random
 import re
 
-from activity.funnels.refresh import refresh
+from metrics import keeping
 from tests.conftest import TIME_ZERO
 from tests.factories.activity import ConversationFactory, EventFactory, PortfolioFactory, UserFactory
 from tests.factories.metrics import AIRequestFactory
@@ -32,7 +32,8 @@ def crowd(people, seed=0):
         for _ in range(chance.choice((0, 0, 1, 3))):
             ConversationFactory(user_id=user.pk, created_at=late)
             AIRequestFactory(user_id=user.pk, created_at=late, error_type=chance.choice((None, "api_failure")))
-    refresh(dt.datetime.now(dt.UTC))
+    keeping.refresh_funnels(dt.datetime.now(dt.UTC))
+    keeping.fill_persons(dt.datetime.now(dt.UTC))
 
 
 def shown(page):

@@ -228,7 +228,9 @@ def test_without_metro_the_page_comes_and_says_what_it_lacks(as_admin, dana, awa
     page = read(as_admin.get(url(dana.pk)))
     assert "Ratings and annotations can’t be shown" in page.text
     assert "gpt-5-mini answered" in page.text
-    assert "Thumbs-down" not in page.text
+    assert "made</b> this up" not in page.text
+    assert "Metro doesn’t answer." in page.text
+    assert "metro is away" in page.text
 
 
 def test_it_costs_the_same_for_little_and_for_much(as_admin, dana):

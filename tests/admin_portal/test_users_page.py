@@ -14,12 +14,13 @@ from activity import peoplelist
 from activity.funnel_models import FunnelProgress
 from activity.funnels.refresh import refresh
 from activity.models import User
-from admin_portal import userlist
+from admin_portal import userasked, userlist
 from metrics.models import AIRequest
 from tests.admin_portal.crowd import DAY, ERROR, URL, addresses, crowd, shown
 from tests.conftest import TIME_ZERO
 from tests.days import make_room
-from tests.factories.activity import ConversationFactory, EventFactory, PortfolioFactory, UserFactory
+from tests.factories.activity import ConversationFactory, EventFactory, PortfolioFactory, UserFactory, talk
+from tests.factories.ai_tuning import FeedbackFactory
 from tests.factories.metrics import AIRequestFactory
 from tests.pages import counted, read, read_all_nonsense
 
@@ -226,7 +227,7 @@ def test_filters_narrow_together_and_stay_in_each_other_s_links(as_admin):
     assert choices(page)["completed"] == ""  # nobody counted it
 
 
-@pytest.mark.parametrize("sort", list(userlist.ORDERS))
+@pytest.mark.parametrize("sort", list(userasked.ORDERS))
 def test_every_order_pages_through_everybody_once(as_admin, sort, monkeypatch):
     monkeypatch.setattr(userlist.chunk, "__defaults__", (7,))
     crowd(20)
@@ -236,8 +237,15 @@ def test_every_order_pages_through_everybody_once(as_admin, sort, monkeypatch):
         page = read(as_admin.get(URL + href))
         found += addresses(page)
         href = next((link for link in page.links if "after=" in link and "format" not in link), "")
-    names = {"email": "email", "-email": "-email", "created_at": "id", "-created_at": "-id"}
-    assert found == list(User.objects.order_by(names[sort]).values_list("email", flat=True))
+    names = {
+        "email": ["email"],
+        "created_at": ["id"],
+        "seen_at": ["facts__seen_at", "id"],
+        "conversations": ["facts__conversations", "id"],
+    }
+    ordered = User.objects.order_by(*names[sort.lstrip("-")])
+    ordered = ordered.reverse() if sort.startswith("-") else ordered
+    assert found == list(ordered.values_list("email", flat=True))
 
 
 def test_more_are_added_below_without_the_page_round_them(as_admin):
@@ -269,6 +277,58 @@ def test_a_number_leads_to_the_rows_behind_it(as_admin):
     for kind in ("record", "conversation", "error"):
         assert f"{URL}/{user.pk}?kind={kind}" in page.links
         read(as_admin.get(f"{URL}/{user.pk}?kind={kind}"))
+
+
+MORE_FILTERS: tuple[tuple[str, str, dict[str, object]], ...] = (
+    ("stuck=registered", "Stuck at", {"stuck": "registered"}),
+    ("errors=30d", "Met errors", {"error_since": TIME_ZERO - 30 * DAY}),
+    ("ai=never", "AI use", {"never_asked": True}),
+    ("ai=30d", "AI use", {"asked_since": TIME_ZERO - 30 * DAY}),
+    ("ai=many", "AI use", {"conversations": userasked.MANY}),
+    ("thumbs=down", "Feedback given", {"thumbs": "down"}),
+    ("joined_from=2026-11-01&joined_to=2026-11-10", "Signed up from", {}),
+)
+
+
+@pytest.mark.parametrize(("query", "name", "only"), MORE_FILTERS)
+def test_each_filter_in_the_url_lists_whom_the_domain_finds(as_admin, query, name, only):
+    crowd(50)
+    lone = User.objects.earliest("created_at")
+    FeedbackFactory(message_id=talk(user_id=lone.pk).pk, rating="down", created_at=TIME_ZERO)
+    for _ in range(userasked.MANY):
+        ConversationFactory(user_id=lone.pk)
+    crowd(0)
+    if not only:
+        only = {"since": dt.datetime(2026, 11, 1, tzinfo=dt.UTC), "until": dt.datetime(2026, 11, 11, tzinfo=dt.UTC)}
+    wanted = set(peoplelist.find(peoplelist.PeopleFilter(**only)).rows.values_list("email", flat=True))
+    page = read(as_admin.get(f"{URL}?{query}"))
+    assert wanted
+    assert set(addresses(page)) == wanted
+    assert name in page.text
+    assert '<details class="more-filters" open>' in page.html
+    assert f"People found {len(wanted)} {'person' if len(wanted) == 1 else 'people'}, exact" in plain(page)
+
+
+def test_a_row_s_badges_are_what_sql_counts(as_admin):
+    crowd(40)
+    user = User.objects.latest("created_at")
+    for hours, rating in enumerate(("down", "down", "up")):
+        at = TIME_ZERO - dt.timedelta(hours=hours)
+        FeedbackFactory(message_id=talk(user_id=user.pk).pk, rating=rating, created_at=at)
+    crowd(0)
+    page = read(as_admin.get(URL))
+    for user_id, email, asked, stalled in sql(
+        """
+        SELECT u.id, u.email, (SELECT count(*) FROM ai_request_metrics r WHERE r.user_id = u.id),
+               u.created_at <= %s AND NOT EXISTS (SELECT FROM portfolios p WHERE p.user_id = u.id)
+          FROM users u
+        """,
+        TIME_ZERO - 14 * DAY,
+    ):
+        name = next(each for each in shown(page) if email in each[0])[0].replace("\xa0", " ")
+        assert (f"asked {asked}, 30 d" in name) == (asked > 0)
+        assert ("stuck at" in name) == stalled
+        assert ("2 thumbs-down" in name) == ("1 thumbs-up" in name) == (user_id == user.pk)
 
 
 # ---- nobody, nonsense, away ----
@@ -306,6 +366,12 @@ def test_a_page_after_the_last_says_so(as_admin):
         ("status=happy", "there are completed, in progress and stalled"),
         ("since=7y", "in the last 24 h, 7 d, 30 d or 90 d"),
         ("sort=age", "There is no such order"),
+        ("stuck=nowhere", "Stuck at: there is no such step"),
+        ("errors=7y", "Errors: in the last 24 h, 7 d or 30 d"),
+        ("ai=much", "AI use: there are never, 7d, 30d and many"),
+        ("thumbs=sideways", "Feedback: there are down, up, any and none"),
+        ("joined_from=yesterday", "Write a day as 2026-11-30"),
+        ("joined_from=2026-11-30&joined_to=2026-11-01", "the second day comes before the first"),
         ("q=" + "+".join("abcdefghi"), "8 are the most"),
         (f"q={'x' * 300}", "use fewer words"),
         ("after=nonsense", "here is the top of it"),
@@ -319,7 +385,24 @@ def test_what_makes_no_sense_is_said_narrows_nothing_and_gives_no_file(as_admin,
         assert says in read(as_admin.get(f"{URL}?{query}&format=csv")).text
 
 
-@pytest.mark.parametrize("name", ["q", "status", "since", "sort", "after", "format", "x"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "q",
+        "status",
+        "since",
+        "stuck",
+        "errors",
+        "ai",
+        "thumbs",
+        "joined_from",
+        "joined_to",
+        "sort",
+        "after",
+        "format",
+        "x",
+    ],
+)
 def test_no_parameter_breaks_it(as_admin, name):
     UserFactory()
     read_all_nonsense(as_admin, URL, name)
@@ -365,8 +448,13 @@ def test_without_gondola_it_says_when_to_come_back(as_admin, away):
 
 # ---- cost ----
 
+EVERYTHING = "?status=stalled&stuck=registered&errors=30d&ai=30d&thumbs=none&joined_from=2026-01-01&sort=-seen_at"
 
-@pytest.mark.parametrize(("query", "most"), [("", 13), ("?status=stalled", 14), ("?q=example", 15), ("?since=30d", 13)])
+
+@pytest.mark.parametrize(
+    ("query", "most"),
+    [("", 11), ("?status=stalled", 11), ("?q=example", 12), ("?since=30d", 11), (EVERYTHING, 12)],
+)
 def test_it_costs_as_many_queries_for_fifty_people_as_for_one(as_admin, query, most):
     crowd(1)
     read(as_admin.get(URL + query))
