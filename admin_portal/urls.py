@@ -9,6 +9,7 @@ urlpatterns = [
     path("/jump", jump.jump, name="jump"),
     path("/views", savedviews.saved_views, name="saved-views"),
     path("/views/save", savedviews.save, name="save-view"),
+    path("/views/<uuid:view_id>/rename", savedviews.rename, name="rename-view"),
     path("/views/<uuid:view_id>/remove", savedviews.remove, name="remove-view"),
     path("/users", users.people, name="people"),
     path("/users/<uuid:user_id>", journey.journey, name="person"),

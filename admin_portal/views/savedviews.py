@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from admin_portal import savedviews
@@ -48,6 +49,22 @@ def save(request: HttpRequest) -> HttpResponse:
             return redirect("overview")
     messages.success(request, "The view is kept.")
     return redirect(where)
+
+
+@require_POST
+def rename(request: HttpRequest, view_id: UUID) -> HttpResponse:
+    """Gives one of one's own views another name."""
+    back = url_has_allowed_host_and_scheme(request.POST.get("back", ""), {request.get_host()}, request.is_secure())
+    where = request.POST["back"] if back else reverse("overview")
+    try:
+        row = savedviews.rename_view(request.user, view_id, request.POST.get("name", ""))  # type: ignore[arg-type]
+    except savedviews.SavedViewError as error:
+        messages.error(request, str(error))
+        return redirect(where)
+    if row is None:
+        raise Http404("There is no such view of yours. It may be removed already.")
+    messages.success(request, f"The view is called “{row.name}” now.")
+    return redirect(where if back else savedviews.address(row))
 
 
 @require_POST

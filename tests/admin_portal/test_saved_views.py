@@ -65,6 +65,26 @@ def test_views_of_others_are_neither_seen_nor_removed(as_admin, super_admin):
     assert as_admin.post(f"{URL}/{uuid.uuid4()}/remove").status_code == 404
 
 
+def rename(client, view, name, **more):
+    return client.post(f"{URL}/{view.pk}/rename", {"name": name, **more}, follow=True)
+
+
+def test_a_view_is_renamed_and_no_other_replaced(as_admin, super_admin):
+    keep(as_admin)
+    keep(as_admin, name="Other", query="status=completed")
+    view = SavedView.objects.exclude(name="Other").get()
+    answer = rename(as_admin, view, "  Much   better ", back="/admin/views?page=people")
+    assert "The view is called “Much better” now." in read(answer).text
+    assert answer.redirect_chain[0][0] == "/admin/views?page=people"
+    assert "There is a view “Other” of this page already" in read(rename(as_admin, view, "Other")).text
+    assert "needs a name" in read(rename(as_admin, view, " ")).text
+    assert sorted(SavedView.objects.values_list("name", flat=True)) == ["Much better", "Other"]
+    theirs = SavedView.objects.create(admin_user=super_admin, page="people", name="Theirs", query="")
+    assert rename(as_admin, theirs, "Mine").status_code == 404
+    # Whatever the form says, it leads nowhere else.
+    assert rename(as_admin, view, "Again", back="https://example.org/").redirect_chain[0][0].startswith("/admin/users")
+
+
 def test_a_view_is_removed(as_admin):
     keep(as_admin)
     answer = as_admin.post(f"{URL}/{SavedView.objects.get().pk}/remove", follow=True)
