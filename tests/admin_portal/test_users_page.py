@@ -312,8 +312,8 @@ def test_each_filter_in_the_url_lists_whom_the_domain_finds(as_admin, query, nam
 def test_a_row_s_badges_are_what_sql_counts(as_admin):
     crowd(40)
     user = User.objects.latest("created_at")
-    for hours, rating in enumerate(("down", "down", "up")):
-        at = TIME_ZERO - dt.timedelta(hours=hours)
+    for minutes, rating in enumerate(("down", "down", "up")):
+        at = TIME_ZERO - dt.timedelta(minutes=minutes)
         FeedbackFactory(message_id=talk(user_id=user.pk).pk, rating=rating, created_at=at)
     crowd(0)
     page = read(as_admin.get(URL))
