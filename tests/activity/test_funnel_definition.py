@@ -55,7 +55,7 @@ def test_those_that_ship_are_sound():
         (steps_with(events=[]), "Step 1: say what proves it"),
         (steps_with(events=["*"]), "Step 1: “*” is no event type"),
         (steps_with(events=["record:user"]), "is no event type"),
-        (steps_with(records=["thumbs_down"]), "there is no record “thumbs_down”: take one of user, portfolio"),
+        (steps_with(records=["thumbs_sideways"]), "there is no record “thumbs_sideways”: take one of user, portfolio"),
         (steps_with(proved_by=["auth.logout"]), "Step 3: “auth.logout” proves “signed_in” already"),
         (steps_with(records=["portfolio"]), "Step 2: “record:portfolio” proves “signed_in” already"),
     ],

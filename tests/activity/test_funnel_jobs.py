@@ -469,6 +469,7 @@ def test_a_definition_that_makes_no_sense_stops_no_other():
     assert reached() == [1, 0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_session_of_ten_thousand_events_is_one_person():
     user = uuid.uuid4()
     Event.objects.bulk_create(

@@ -166,7 +166,7 @@ def test_a_card_leads_to_its_rows_in_the_period_of_the_page(as_admin):
     fill(3)
     start, end = f"{ago(hours=5):%Y-%m-%dT%H:00}", f"{ago(hours=-1):%Y-%m-%dT%H:00}"
     page = read(as_admin.get(f"{URL}?period=custom&from={start}&to={end}"))
-    leading = [link for link in page.links if link.startswith("/admin/ai") and "?" in link]
+    leading = [link for link in page.links if link.startswith("/admin/ai?") and "format=csv" not in link]
     assert leading
     for link in leading:
         answer = read(as_admin.get(link))

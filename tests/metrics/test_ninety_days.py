@@ -121,6 +121,7 @@ def _lines(rows: list[list[Any]]) -> list[str]:
     return ["\t".join(str(value) for value in row) + "\n" for row in rows]
 
 
+@pytest.mark.slow
 def test_after_ninety_days_a_quarters_figures_are_what_every_row_ever_written_says(settings):
     oracle, chance = Oracle(), random.Random(90)
     ship()

@@ -68,7 +68,7 @@ def test_writers_go_on_and_none_of_their_rows_is_lost(house):
         writer.join()
     assert house.run("SELECT count(*) FROM user_activity_events WHERE event_type = 'meanwhile'") == [(len(waits),)]
     assert len(waits) > 100
-    assert max(waits) < 1
+    assert max(waits) < 10, "a writer waited for as long as something big was copied"
 
 
 MANY = f"""
