@@ -448,6 +448,23 @@ def test_the_steps_and_reasons_are_the_rows_counted(as_admin, crowd):
     assert of_gap == {str(step.number): step.dropped for step in told.steps if step.dropped}
 
 
+def test_each_day_s_events_are_the_rows_counted_and_its_link_stands_on_the_page(as_admin, crowd):
+    rows = file(as_admin, "days")
+    assert len(rows) == 30
+    for step, of in (
+        ("registration_started", "onboarding.register_start"),
+        ("registered", "onboarding.register_complete"),
+    ):
+        for row in rows:
+            day = Event.objects.filter(event_type=of, created_at__date=row["day_from"][:10])
+            assert int(row[f"{step}_events"]) == day.count()
+    errors = Event.objects.exclude(error_code=None).exclude(error_code="")
+    assert sum(int(row["errors"]) for row in rows) == errors.count() > 0
+    links = read(as_admin.get(URL)).links
+    for table in ("steps", "reasons", "days", "errors", "parts", "cohorts"):
+        assert any("format=csv" in link and f"table={table}" in link for link in links), table
+
+
 def test_everybody_of_a_gap_is_in_its_file_also_beyond_the_first_page(as_admin, crowd, monkeypatch):
     monkeypatch.setattr("activity.files.PORTION", 2)
     told = funnel.funnel("onboarding", named("30d", TIME_ZERO))
