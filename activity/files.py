@@ -57,6 +57,15 @@ def files(look: FunnelLook, seen: EventLook, by: By, cut: str, gap: int, of: OfG
             ),
             lambda: _errors(look, seen),
         ),
+        "days": TableFile(
+            f"{slug}-events-by-{look.period.bucket}",
+            (
+                f"{look.period.bucket}_from",
+                *(f"{step.name}_events" for step in look.told.steps if step.events),
+                "errors",
+            ),
+            lambda: _days(look, seen),
+        ),
         "parts": TableFile(f"{slug}-by-{by}", (by, *names), lambda: _parts(look, by)),
         "cohorts": TableFile(
             f"{slug}-cohorts-by-{cut}", (f"{cut}_from", "until", *names, "open_until"), lambda: _cohorts(look, cut)
@@ -109,6 +118,11 @@ def _errors(look: FunnelLook, seen: EventLook) -> Iterator[tuple[Any, ...]]:
             *((recovery.people, recovery.recovered, recovery.median_ms) if recovery else (None, None, None)),
             *(each.last_at, each.sample),
         )
+
+
+def _days(look: FunnelLook, seen: EventLook) -> Iterator[tuple[Any, ...]]:
+    counts = [seen.counts(step.events) for step in look.told.steps if step.events]
+    return zip(look.period.buckets(), *counts, seen.error_counts(categories(look.told)), strict=True)
 
 
 def _parts(look: FunnelLook, by: By) -> Iterator[tuple[Any, ...]]:

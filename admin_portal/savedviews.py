@@ -96,10 +96,11 @@ def rename_view(admin: AdminUser, view_id: UUID, name: str) -> SavedView | None:
     row.name = _named(name)
     try:
         with transaction.atomic():
-            row.save(update_fields=["name"])
+            # Another window may have removed it by now.
+            found = SavedView.objects.filter(pk=row.pk).update(name=row.name)
     except IntegrityError as error:
         raise SavedViewError(f"There is a view “{row.name}” of this page already: take another name.") from error
-    return row
+    return row if found else None
 
 
 def address(row: SavedView) -> str:

@@ -150,7 +150,7 @@ def heat_chart(hours: WeekHours, choice: HeatChoice, query: QueryDict, tz: dt.tz
         for weekday in range(7)
     ]
     return heat(
-        label=f"{choice.label} by weekday and hour, {span_text(hours)}",
+        label=f"{choice.label} by weekday and hour, {span_text(hours)} {here(hours.end):%Y, %Z}",
         rows=DAYS,
         columns=[f"{hour:02}:00" for hour in range(24)],
         ticks=[f"{hour:02}" if hour % 3 == 0 else "" for hour in range(24)],

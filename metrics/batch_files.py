@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from metrics import batchfigures, phases
+from metrics.batch_run_pages import ordered
 from metrics.batchfigures import BatchFilter, OpenedRun
+from metrics.batchlog import read_log
 from metrics.phases import Phases
+from sigmasight.lib.charts.gantt import end_to_end
 from sigmasight.lib.csvfile import TableFile
 from sigmasight.lib.pagination import Cursor
 from sigmasight.lib.periods import Period
@@ -40,7 +43,9 @@ def files(period: Period, only: BatchFilter) -> dict[str, TableFile]:
 def files_of_run(opened: OpenedRun) -> dict[str, TableFile]:
     """Of one run."""
     return {
-        "phases": TableFile("batch-run-phases", ("phase", "seconds", "usual_seconds"), lambda: _of_run(opened)),
+        "phases": TableFile(
+            "batch-run-phases", ("phase", "began_after_seconds", "seconds", "usual_seconds"), lambda: _of_run(opened)
+        ),
     }
 
 
@@ -66,5 +71,6 @@ def _phases(seen: Phases) -> Iterator[tuple[Any, ...]]:
 
 def _of_run(opened: OpenedRun) -> Iterator[tuple[Any, ...]]:
     lengths = opened.listed.figures.phases
-    for name in phases.in_order(lengths):
-        yield name, lengths[name], opened.usual_phases.get(name)
+    names = ordered(opened, read_log(opened.run.activity_log))
+    for name, began in zip(names, end_to_end([lengths[name] for name in names]), strict=True):
+        yield name, began, lengths[name], opened.usual_phases.get(name)

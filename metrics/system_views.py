@@ -29,7 +29,7 @@ RECEIPTS, RUNS = 30, 6
 def system_page(request: HttpRequest) -> HttpResponseBase:
     """How everything stands; its upper part asks for itself anew while somebody looks."""
     seen = systemlook.look()
-    if (file := asked_file(request, system_files.files((seen.gondola, seen.metro), seen.now))) is not None:
+    if (file := asked_file(request, system_files.files(seen))) is not None:
         return file
     htmx: Any = getattr(request, "htmx", None)
     context = _live(seen)

@@ -276,10 +276,12 @@ def panel(
 
 
 @register.simple_tag(takes_context=True)
-def csv_link(context: Context, table: str) -> SafeString:
-    """A link to a table of this page as a file, with the page's filters."""
+def csv_link(context: Context, table: str, text: str = "CSV") -> SafeString:
+    """A link to a table of this page as a file, with the page's filters. ``text`` where "CSV" would not say of what."""
     href = qs(context, format="csv", table=table, after=None, before=None)
-    return format_html('<a href="{}" download aria-label="This table as CSV">CSV</a>', href)
+    return format_html(
+        '<a href="{}" download aria-label="{}">{}</a>', href, "This table as CSV" if text == "CSV" else text, text
+    )
 
 
 @register.simple_block_tag

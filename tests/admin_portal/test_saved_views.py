@@ -85,6 +85,23 @@ def test_a_view_is_renamed_and_no_other_replaced(as_admin, super_admin):
     assert rename(as_admin, view, "Again", back="https://example.org/").redirect_chain[0][0].startswith("/admin/users")
 
 
+def test_removing_asks_first_also_without_javascript(as_admin):
+    keep(as_admin)
+    page = as_admin.get(f"{URL}?page=people").content.decode()
+    asked = page.index("Remove “Stalled” for good?")
+    # The button that does it is inside what the first one opens.
+    assert page.rindex("<details", 0, asked) > page.rindex("</details>", 0, asked)
+    assert asked < page.index('type="submit">Remove</button>')
+
+
+def test_a_view_that_another_window_removes_meanwhile_is_not_there_to_rename(as_admin, monkeypatch):
+    keep(as_admin)
+    view = SavedView.objects.get()
+    named = savedviews._named
+    monkeypatch.setattr(savedviews, "_named", lambda name: SavedView.objects.all().delete() and named(name))
+    assert rename(as_admin, view, "Too late").status_code == 404
+
+
 def test_a_view_is_removed(as_admin):
     keep(as_admin)
     answer = as_admin.post(f"{URL}/{SavedView.objects.get().pk}/remove", follow=True)

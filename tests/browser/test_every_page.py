@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(databases=["default", "
 SCREENS = Path(__file__).resolve().parents[2] / ".local" / "screens"
 WIDTHS = (1440, 375)
 MOST = 60
+# Of a page, compressed.
+MOST_BYTES = 60_000
 # Django's own admin has a page for each table: the list of them stands for all.
 OUTSIDE = re.compile(r"^/(static|api|admin/db/.)|/admin/logout|[?&]format=|/log$|\.(csv|txt)$")
 # An id in a path: pages that differ in nothing else are one.
@@ -38,6 +40,8 @@ def every_page(page: Any) -> list[str]:
         seen.add(name)
         answer = page.goto(found[name])
         assert answer.status == 200, f"{found[name]}: {answer.status}"
+        assert answer.headers["content-encoding"] == "gzip", found[name]
+        assert int(answer.headers["content-length"]) <= MOST_BYTES, f"{found[name]}: too large, compressed"
         for href in page.evaluate(HREFS):
             parts = urlsplit(href)
             where = f"{parts.path}?{parts.query}" if parts.query else parts.path

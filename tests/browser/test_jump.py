@@ -83,7 +83,9 @@ def test_a_view_is_kept_opened_and_removed(visit):
     page.get_by_role("link", name="Stalled ones").click()
     page.wait_for_url(re.compile("status=stalled"))
     page.get_by_text("Views", exact=True).click()
-    page.get_by_role("button", name="Remove Stalled ones").click()
+    page.get_by_label("Remove Stalled ones").click()
+    page.get_by_text("Remove “Stalled ones” for good?").wait_for()
+    page.get_by_role("button", name="Remove", exact=True).click()
     page.wait_for_selector("text=The view is removed.")
     assert window.complaints == []
 

@@ -8,14 +8,20 @@ import io
 from urllib.parse import urljoin
 
 import pytest
+from django.conf import settings
+from django.db import connections
 from django.db.models import Count, Sum
 from django.utils import timezone
 
-from metrics import coveragedays
+from metrics import coveragedays, nightly
+from metrics.job_models import UnsealedDay
 from metrics.models import AIRequest, BatchRun
+from metrics.querysets import OWN_RUNS
+from metrics.rollups import SOURCES
 from sigmasight.lib.partitions import partitions
+from sigmasight.lib.rollups.fill import fill
 from tests.factories.activity import UserFactory
-from tests.factories.metrics import AIRequestFactory
+from tests.factories.metrics import AIRequestFactory, BatchRunFactory
 from tests.metrics.batchruns import URL, night, page_of, usual_nights
 from tests.metrics.test_retention_page import receipt
 from tests.pages import read
@@ -68,6 +74,47 @@ def test_the_system_and_retention_as_files(as_admin):
     receipt(rows=9, table_name="user_activity_events", partition="user_activity_events_p20260101")
     assert sorted(int(row["rows"]) for row in file(as_admin, retention, "receipts")) == [7, 9]
     file(as_admin, retention, "due")
+
+
+def test_databases_recording_and_what_is_kept_as_files(as_admin):
+    system, retention = "/admin/system", "/admin/system/retention"
+    now = timezone.now()
+    AIRequestFactory.create_batch(4, created_at=now - dt.timedelta(minutes=5))
+    AIRequestFactory.create(created_at=now - dt.timedelta(days=3))
+    for row in file(as_admin, system, "databases"):
+        with connections["default" if row["database"] == "gondola" else "metro"].cursor() as cursor:
+            cursor.execute("SHOW server_version")
+            assert cursor.fetchone()[0].startswith(row["version"])
+    minutes = [row for row in file(as_admin, system, "recording") if row["table"] == "ai_request_metrics"]
+    assert len(minutes) == 60
+    for row in minutes:
+        low = dt.datetime.fromisoformat(row["minute_from"])
+        of = AIRequest.objects.filter(created_at__gte=low, created_at__lt=low + dt.timedelta(minutes=1))
+        assert int(row["rows"]) == of.count()
+    assert sum(int(row["rows"]) for row in minutes) == 4
+    assert {row["kind"] for row in file(as_admin, system, "rollups")} >= {"roll-up"}
+    file(as_admin, system, "workers")
+    assert file(as_admin, system, "aside") == []
+    for source in SOURCES:
+        fill(source, budget=None)
+    kept = {row["table"]: int(row["rows"]) for row in file(as_admin, retention, "kept")}
+    assert kept["ai_request_metrics"] == AIRequest.objects.count() == 5
+    assert {row["days"] for row in file(as_admin, retention, "rules")} >= {str(settings.RETENTION_DAYS)}
+    UnsealedDay.objects.create(source="ai_request_metrics", date=now.date(), reason="=1", checked_at=now)
+    assert [row["reason"] for row in file(as_admin, retention, "unsealed")] == ["'=1"]
+
+
+def test_every_run_of_the_daily_job_is_in_the_file_not_only_those_shown(as_admin):
+    now = timezone.now()
+    runs = [
+        BatchRunFactory.create(
+            batch_run_id=f"{OWN_RUNS}{nightly.LOCK}.steps-{number}", started_at=now - dt.timedelta(days=number)
+        )
+        for number in range(1, 10)
+    ]
+    usual_nights()
+    rows = file(as_admin, "/admin/system/retention", "runs")
+    assert [row["id"] for row in rows] == [str(run.pk) for run in runs]
 
 
 @pytest.mark.parametrize("url", [URL, "/admin/system", "/admin/system/retention"])
