@@ -1,7 +1,7 @@
 """What goes into a chart and what comes out: plain values, no markup.
 
 In the plot x is in percent of its width and y in px from its top, so text never scales; only the curves, which live in
-a ``0 0 1000 height`` box, are stretched. Templates draw these one to one.
+a ``0 0 1000 height`` box, are stretched. `markup` draws these one to one.
 """
 
 from __future__ import annotations
