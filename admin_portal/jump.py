@@ -185,7 +185,7 @@ def _shortcuts(hunt: _Hunt) -> Iterator[Place]:
     yesterday = f"period=custom&from={midnight - dt.timedelta(days=1):%Y-%m-%dT%H:%M}&to={midnight:%Y-%m-%dT%H:%M}"
     metrics, events = reverse("ai-metrics"), reverse("onboarding-events")
     shortcuts = (
-        Place("Slowest answers of yesterday", f"{metrics}?{yesterday}#slowest", "AI metrics"),
+        Place("Slowest answers of yesterday", f"{metrics}?{yesterday}#slowest-rows", "AI metrics"),
         Place("Failed requests, 24 h", f"{metrics}?period=24h#errors", "AI metrics"),
         Place("Stuck before the portfolio", f"{reverse('onboarding')}?gap=4", "onboarding"),
         Place("Thumbs-down that wait for review", f"{reverse('feedback')}?review=open", "feedback"),

@@ -285,9 +285,15 @@ def csv_link(context: Context, table: str, text: str = "CSV") -> SafeString:
 
 
 @register.simple_block_tag
-def scroll(content: str, label: str) -> SafeString:
-    """Round a table: it scrolls sideways by itself where it's wider than its place, by keyboard too."""
-    return format_html('<div class="table-wrap" role="region" tabindex="0" aria-label="{}">{}</div>', label, content)
+def scroll(content: str, label: str, id: str = "") -> SafeString:  # noqa: A002
+    """Round a table: it scrolls sideways by itself where it's wider than its place, by keyboard too. To its ``id`` an
+    address may lead, from where the next Tab is the first row."""
+    return format_html(
+        '<div class="table-wrap"{} role="region" tabindex="0" aria-label="{}">{}</div>',
+        format_html(' id="{}"', id) if id else "",
+        label,
+        content,
+    )
 
 
 @register.simple_tag(takes_context=True)

@@ -112,12 +112,11 @@ def test_find_the_slowest_answer_of_yesterday_and_its_conversation(visit):
     page.keyboard.press("Control+k")  # 1
     shown(page, "slowest")  # 2
     page.keyboard.press("Enter")  # 3
-    page.wait_for_url(re.compile(r"/admin/ai\?period=custom.*#slowest"))
-    page.locator("#slowest").wait_for()
-    page.keyboard.press("Tab")  # 4: into the table, as the address leads there
-    page.keyboard.press("Tab")  # 5: its first row
+    page.wait_for_url(re.compile(r"/admin/ai\?period=custom.*#slowest-rows"))
+    page.locator("#slowest-rows").wait_for()
+    page.keyboard.press("Tab")  # 4: its first row, as the address leads to the table
     assert page.evaluate("document.activeElement.closest('#slowest tbody tr:first-child') !== null")
-    page.keyboard.press("Enter")  # 6
+    page.keyboard.press("Enter")  # 5
     page.wait_for_url(re.compile(r"#m-|airequest"))
 
 

@@ -1,4 +1,4 @@
-"""Charts as pure geometry: values in, coordinates out, no Django (see ADR "SVG charts"); `markup` alone makes HTML of it.
+"""Charts as pure geometry: values in, coordinates out, no Django (see ADR "SVG charts"); `markup` makes HTML of it.
 
 Everything a page needs is importable from here; ``{% chart %}`` in ``sigmasight.templatetags.ui`` draws the result.
 """
